@@ -1,0 +1,61 @@
+// The kernel table: one function pointer per row and dtype, filled once per ISA by isa_<name>.cpp.
+// Torch-free. Everything here is plain data, so any translation unit may include it.
+#pragma once
+#include <cstdint>
+
+#include "activations.h"
+#include "arithmetic.h"
+#include "softmax.h"
+#include "types.h"
+
+namespace rusttorch {
+
+// out[i] = f(in[i]); out == in is allowed.
+using UnaryKernel = void (*)(void* out, const void* in, int64_t n, const Parameters&);
+// grad_input[i] = grad_output[i] * f'(saved[i]); `saved` is the input or the result, as the functor says.
+using BackwardKernel = void (*)(void* grad_input, const void* grad_output, const void* saved, int64_t n,
+                                const Parameters&);
+// out[i] = f(a[i * a_step], b[i * b_step]); steps are 0 (broadcast one element) or 1; out == a or out == b is allowed.
+using BinaryKernel = void (*)(void* out, const void* a, const void* b, int64_t n, int64_t a_step, int64_t b_step,
+                              const Parameters&);
+// out[i] = f(a[i * a_step], b[i * b_step], c[i * c_step]).
+using TernaryKernel = void (*)(void* out, const void* a, const void* b, const void* c, int64_t n, int64_t a_step,
+                               int64_t b_step, int64_t c_step);
+// True when any of b[0, n) is zero.
+using AnyZeroKernel = bool (*)(const void* b, int64_t n);
+// out, in: [rows][size] contiguous; each row is normalised.
+using SoftmaxKernel = void (*)(void* out, const void* in, int64_t rows, int64_t size);
+// grad_input, grad_output, output: [rows][size].
+using SoftmaxBackwardKernel = void (*)(void* grad_input, const void* grad_output, const void* output, int64_t rows,
+                                       int64_t size);
+// out, in: [size][stride], of which columns [0, columns) are normalised down the first axis.
+using SoftmaxColumnsKernel = void (*)(void* out, const void* in, int64_t size, int64_t columns, int64_t stride);
+using SoftmaxColumnsBackwardKernel = void (*)(void* grad_input, const void* grad_output, const void* output,
+                                              int64_t size, int64_t columns, int64_t stride);
+
+struct KernelTable {
+  const char* name;  // "scalar", "avx2", "avx512", "neon"
+  int float_lanes;   // float32 lanes of the Vec this table was compiled with
+
+#define RUSTTORCH_ROW(name, Functor)   \
+  UnaryKernel name[kFloatingDtypes];   \
+  BackwardKernel name##_backward[kFloatingDtypes];
+  RUSTTORCH_ACTIVATIONS(RUSTTORCH_ROW)
+#undef RUSTTORCH_ROW
+
+#define RUSTTORCH_ROW(name, Functor) BinaryKernel name[kDtypes];  // div: floating dtypes only, the others are null
+  RUSTTORCH_ARITHMETIC(RUSTTORCH_ROW)
+#undef RUSTTORCH_ROW
+  TernaryKernel fused_multiply_add[kDtypes];
+  AnyZeroKernel any_zero[kDtypes];  // integer dtypes only
+
+#define RUSTTORCH_ROW(name, Functor)                                  \
+  SoftmaxKernel name[kFloatingDtypes];                                \
+  SoftmaxBackwardKernel name##_backward[kFloatingDtypes];             \
+  SoftmaxColumnsKernel name##_columns[kFloatingDtypes];               \
+  SoftmaxColumnsBackwardKernel name##_columns_backward[kFloatingDtypes];
+  RUSTTORCH_SOFTMAX(RUSTTORCH_ROW)
+#undef RUSTTORCH_ROW
+};
+
+}  // namespace rusttorch

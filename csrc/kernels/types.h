@@ -1,0 +1,26 @@
+// Plain data shared by every ISA and by the callers of the kernels. Torch-free.
+#pragma once
+#include <cstdint>
+
+namespace rusttorch {
+
+// Storage types of the reduced precisions; the arithmetic is float32, rounded once at the store.
+struct bfloat16 {
+  uint16_t bits;
+};
+struct float16 {
+  uint16_t bits;
+};
+
+// Index of a dtype in a table row. The floating dtypes come first, so a row of activations has four entries.
+enum DtypeIndex : int { kFloat32, kFloat64, kBFloat16, kFloat16, kInt32, kInt64 };
+inline constexpr int kFloatingDtypes = 4;
+inline constexpr int kDtypes = 6;
+
+// Scalar arguments of a kernel. `integer` carries what a double cannot hold exactly (int64 alpha) and flags.
+struct Parameters {
+  double a = 0, b = 0, c = 0;
+  int64_t integer = 0;
+};
+
+}  // namespace rusttorch

@@ -1,0 +1,559 @@
+// Vec and Mask for AVX2 + FMA + F16C: 256 bits. The contract is in vec.h.
+#pragma once
+#include "vec.h"
+
+namespace rusttorch::RUSTTORCH_ISA {
+
+template <>
+struct Mask<float> {  // all bits of a lane set, or none
+  __m256 raw;
+  explicit RUSTTORCH_INLINE Mask(__m256 value) : raw(value) {}
+};
+template <>
+struct Mask<double> {  // all bits of a lane set, or none
+  __m256d raw;
+  explicit RUSTTORCH_INLINE Mask(__m256d value) : raw(value) {}
+};
+template <>
+struct Mask<int32_t> {  // all bits of a lane set, or none
+  __m256i raw;
+  explicit RUSTTORCH_INLINE Mask(__m256i value) : raw(value) {}
+};
+template <>
+struct Mask<int64_t> {  // all bits of a lane set, or none
+  __m256i raw;
+  explicit RUSTTORCH_INLINE Mask(__m256i value) : raw(value) {}
+};
+
+RUSTTORCH_INLINE __m256i first_lanes_32(int64_t n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(int32_t(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+RUSTTORCH_INLINE __m256i first_lanes_64(int64_t n) {
+  return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+
+// There is no masked move of 16-bit elements: partial vectors go through a copy in memory.
+template <class Half>
+RUSTTORCH_INLINE __m128i load_halves(const Half* p, int64_t n) {
+  alignas(16) Half copy[8] = {};
+  for (int64_t i = 0; i < n; ++i) copy[i] = p[i];
+  return _mm_load_si128(reinterpret_cast<const __m128i*>(copy));
+}
+template <class Half>
+RUSTTORCH_INLINE void store_halves(Half* p, __m128i halves, int64_t n) {
+  alignas(16) Half copy[8];
+  _mm_store_si128(reinterpret_cast<__m128i*>(copy), halves);
+  for (int64_t i = 0; i < n; ++i) p[i] = copy[i];
+}
+RUSTTORCH_INLINE __m256 widen_bfloat16(__m128i halves) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+}
+RUSTTORCH_INLINE __m256i narrow_bfloat16_32(__m256 value) {  // the result in the low half of each 32-bit lane
+  const __m256i word = _mm256_castps_si256(value);
+  const __m256i kept_odd = _mm256_and_si256(_mm256_srli_epi32(word, 16), _mm256_set1_epi32(1));
+  const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(word, _mm256_set1_epi32(0x7fff)), kept_odd);
+  const __m256 nan = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fc00000));
+  const __m256 unordered = _mm256_cmp_ps(value, value, _CMP_UNORD_Q);
+  return _mm256_srli_epi32(_mm256_castps_si256(_mm256_blendv_ps(_mm256_castsi256_ps(rounded), nan, unordered)), 16);
+}
+RUSTTORCH_INLINE __m128i narrow_bfloat16(__m256 value) {
+  const __m256i words = narrow_bfloat16_32(value);
+  return _mm_packus_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+}
+
+template <>
+struct Vec<float> {
+  static constexpr int lanes = 8;
+  __m256 raw;
+  Vec() = default;
+  explicit RUSTTORCH_INLINE Vec(__m256 value) : raw(value) {}
+  explicit RUSTTORCH_INLINE Vec(float value) : raw(_mm256_set1_ps(value)) {}
+  static RUSTTORCH_INLINE Vec load(const float* p) { return Vec(_mm256_loadu_ps(p)); }
+  static RUSTTORCH_INLINE Vec load(const float* p, int64_t n) { return Vec(_mm256_maskload_ps(p, first_lanes_32(n))); }
+  static RUSTTORCH_INLINE Vec load(const bfloat16* p) {
+    return Vec(widen_bfloat16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+  }
+  static RUSTTORCH_INLINE Vec load(const bfloat16* p, int64_t n) { return Vec(widen_bfloat16(load_halves(p, n))); }
+  static RUSTTORCH_INLINE Vec load(const float16* p) {
+    return Vec(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+  }
+  static RUSTTORCH_INLINE Vec load(const float16* p, int64_t n) { return Vec(_mm256_cvtph_ps(load_halves(p, n))); }
+  RUSTTORCH_INLINE void store(float* p) const { _mm256_storeu_ps(p, raw); }
+  RUSTTORCH_INLINE void store(float* p, int64_t n) const { _mm256_maskstore_ps(p, first_lanes_32(n), raw); }
+  RUSTTORCH_INLINE void store(bfloat16* p) const {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), narrow_bfloat16(raw));
+  }
+  RUSTTORCH_INLINE void store(bfloat16* p, int64_t n) const { store_halves(p, narrow_bfloat16(raw), n); }
+  RUSTTORCH_INLINE void store(float16* p) const {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(raw, _MM_FROUND_TO_NEAREST_INT));
+  }
+  RUSTTORCH_INLINE void store(float16* p, int64_t n) const {
+    store_halves(p, _mm256_cvtps_ph(raw, _MM_FROUND_TO_NEAREST_INT), n);
+  }
+};
+
+template <>
+struct Vec<double> {
+  static constexpr int lanes = 4;
+  __m256d raw;
+  Vec() = default;
+  explicit RUSTTORCH_INLINE Vec(__m256d value) : raw(value) {}
+  explicit RUSTTORCH_INLINE Vec(double value) : raw(_mm256_set1_pd(value)) {}
+  static RUSTTORCH_INLINE Vec load(const double* p) { return Vec(_mm256_loadu_pd(p)); }
+  static RUSTTORCH_INLINE Vec load(const double* p, int64_t n) { return Vec(_mm256_maskload_pd(p, first_lanes_64(n))); }
+  RUSTTORCH_INLINE void store(double* p) const { _mm256_storeu_pd(p, raw); }
+  RUSTTORCH_INLINE void store(double* p, int64_t n) const { _mm256_maskstore_pd(p, first_lanes_64(n), raw); }
+};
+
+template <>
+struct Vec<int32_t> {
+  static constexpr int lanes = 8;
+  __m256i raw;
+  Vec() = default;
+  explicit RUSTTORCH_INLINE Vec(__m256i value) : raw(value) {}
+  explicit RUSTTORCH_INLINE Vec(int32_t value) : raw(_mm256_set1_epi32(value)) {}
+  static RUSTTORCH_INLINE Vec load(const int32_t* p) {
+    return Vec(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  static RUSTTORCH_INLINE Vec load(const int32_t* p, int64_t n) {
+    return Vec(_mm256_maskload_epi32(p, first_lanes_32(n)));
+  }
+  RUSTTORCH_INLINE void store(int32_t* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), raw); }
+  RUSTTORCH_INLINE void store(int32_t* p, int64_t n) const { _mm256_maskstore_epi32(p, first_lanes_32(n), raw); }
+};
+
+template <>
+struct Vec<int64_t> {
+  static constexpr int lanes = 4;
+  __m256i raw;
+  Vec() = default;
+  explicit RUSTTORCH_INLINE Vec(__m256i value) : raw(value) {}
+  explicit RUSTTORCH_INLINE Vec(int64_t value) : raw(_mm256_set1_epi64x(value)) {}
+  static RUSTTORCH_INLINE Vec load(const int64_t* p) {
+    return Vec(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  static RUSTTORCH_INLINE Vec load(const int64_t* p, int64_t n) {
+    return Vec(_mm256_maskload_epi64(reinterpret_cast<const long long*>(p), first_lanes_64(n)));
+  }
+  RUSTTORCH_INLINE void store(int64_t* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), raw); }
+  RUSTTORCH_INLINE void store(int64_t* p, int64_t n) const {
+    _mm256_maskstore_epi64(reinterpret_cast<long long*>(p), first_lanes_64(n), raw);
+  }
+};
+
+RUSTTORCH_INLINE Vec<float> operator+(Vec<float> a, Vec<float> b) { return Vec<float>(_mm256_add_ps(a.raw, b.raw)); }
+RUSTTORCH_INLINE Vec<float> operator-(Vec<float> a, Vec<float> b) { return Vec<float>(_mm256_sub_ps(a.raw, b.raw)); }
+RUSTTORCH_INLINE Vec<double> operator+(Vec<double> a, Vec<double> b) {
+  return Vec<double>(_mm256_add_pd(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<double> operator-(Vec<double> a, Vec<double> b) {
+  return Vec<double>(_mm256_sub_pd(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int32_t> operator+(Vec<int32_t> a, Vec<int32_t> b) {
+  return Vec<int32_t>(_mm256_add_epi32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int32_t> operator-(Vec<int32_t> a, Vec<int32_t> b) {
+  return Vec<int32_t>(_mm256_sub_epi32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int64_t> operator+(Vec<int64_t> a, Vec<int64_t> b) {
+  return Vec<int64_t>(_mm256_add_epi64(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int64_t> operator-(Vec<int64_t> a, Vec<int64_t> b) {
+  return Vec<int64_t>(_mm256_sub_epi64(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<float> operator*(Vec<float> a, Vec<float> b) { return Vec<float>(_mm256_mul_ps(a.raw, b.raw)); }
+RUSTTORCH_INLINE Vec<double> operator*(Vec<double> a, Vec<double> b) {
+  return Vec<double>(_mm256_mul_pd(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int32_t> operator*(Vec<int32_t> a, Vec<int32_t> b) {
+  return Vec<int32_t>(_mm256_mullo_epi32(a.raw, b.raw));
+}
+// 64-bit product from 32-bit pieces: low*low + ((low*high + high*low) << 32), modulo 2^64.
+RUSTTORCH_INLINE Vec<int64_t> operator*(Vec<int64_t> a, Vec<int64_t> b) {
+  const __m256i crossed = _mm256_mullo_epi32(a.raw, _mm256_shuffle_epi32(b.raw, 0xb1));  // low*high, high*low
+  const __m256i sum = _mm256_add_epi32(_mm256_slli_epi64(crossed, 32), crossed);         // their sum in the high half
+  const __m256i high = _mm256_and_si256(sum, _mm256_set1_epi64x(int64_t(0xffffffff00000000)));
+  return Vec<int64_t>(_mm256_add_epi64(_mm256_mul_epu32(a.raw, b.raw), high));
+}
+RUSTTORCH_INLINE Vec<float> operator/(Vec<float> a, Vec<float> b) { return Vec<float>(_mm256_div_ps(a.raw, b.raw)); }
+RUSTTORCH_INLINE Vec<double> operator/(Vec<double> a, Vec<double> b) {
+  return Vec<double>(_mm256_div_pd(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<float> operator-(Vec<float> a) { return Vec<float>(_mm256_xor_ps(a.raw, _mm256_set1_ps(-0.0f))); }
+RUSTTORCH_INLINE Vec<double> operator-(Vec<double> a) {
+  return Vec<double>(_mm256_xor_pd(a.raw, _mm256_set1_pd(-0.0)));
+}
+RUSTTORCH_INLINE Vec<int32_t> operator-(Vec<int32_t> a) {
+  return Vec<int32_t>(_mm256_sub_epi32(_mm256_setzero_si256(), a.raw));
+}
+RUSTTORCH_INLINE Vec<int64_t> operator-(Vec<int64_t> a) {
+  return Vec<int64_t>(_mm256_sub_epi64(_mm256_setzero_si256(), a.raw));
+}
+
+RUSTTORCH_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return Vec<float>(_mm256_fmadd_ps(a.raw, b.raw, c.raw));
+}
+RUSTTORCH_INLINE Vec<float> fnma(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return Vec<float>(_mm256_fnmadd_ps(a.raw, b.raw, c.raw));
+}
+RUSTTORCH_INLINE Vec<float> sqrt(Vec<float> v) { return Vec<float>(_mm256_sqrt_ps(v.raw)); }
+RUSTTORCH_INLINE Vec<float> abs(Vec<float> v) { return Vec<float>(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), v.raw)); }
+RUSTTORCH_INLINE Vec<float> copysign(Vec<float> magnitude, Vec<float> sign) {
+  const __m256 sign_bit = _mm256_set1_ps(-0.0f);
+  return Vec<float>(_mm256_or_ps(_mm256_and_ps(sign_bit, sign.raw), _mm256_andnot_ps(sign_bit, magnitude.raw)));
+}
+RUSTTORCH_INLINE Vec<float> round(Vec<float> v) {
+  return Vec<float>(_mm256_round_ps(v.raw, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+RUSTTORCH_INLINE Vec<float> floor(Vec<float> v) {
+  return Vec<float>(_mm256_round_ps(v.raw, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC));
+}
+RUSTTORCH_INLINE Vec<float> trunc(Vec<float> v) {
+  return Vec<float>(_mm256_round_ps(v.raw, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC));
+}
+RUSTTORCH_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return Vec<double>(_mm256_fmadd_pd(a.raw, b.raw, c.raw));
+}
+RUSTTORCH_INLINE Vec<double> fnma(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return Vec<double>(_mm256_fnmadd_pd(a.raw, b.raw, c.raw));
+}
+RUSTTORCH_INLINE Vec<double> sqrt(Vec<double> v) { return Vec<double>(_mm256_sqrt_pd(v.raw)); }
+RUSTTORCH_INLINE Vec<double> abs(Vec<double> v) { return Vec<double>(_mm256_andnot_pd(_mm256_set1_pd(-0.0), v.raw)); }
+RUSTTORCH_INLINE Vec<double> copysign(Vec<double> magnitude, Vec<double> sign) {
+  const __m256d sign_bit = _mm256_set1_pd(-0.0);
+  return Vec<double>(_mm256_or_pd(_mm256_and_pd(sign_bit, sign.raw), _mm256_andnot_pd(sign_bit, magnitude.raw)));
+}
+RUSTTORCH_INLINE Vec<double> round(Vec<double> v) {
+  return Vec<double>(_mm256_round_pd(v.raw, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+RUSTTORCH_INLINE Vec<double> floor(Vec<double> v) {
+  return Vec<double>(_mm256_round_pd(v.raw, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC));
+}
+RUSTTORCH_INLINE Vec<double> trunc(Vec<double> v) {
+  return Vec<double>(_mm256_round_pd(v.raw, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC));
+}
+RUSTTORCH_INLINE Vec<int32_t> abs(Vec<int32_t> v) { return Vec<int32_t>(_mm256_abs_epi32(v.raw)); }
+RUSTTORCH_INLINE Vec<int64_t> abs(Vec<int64_t> v) {
+  const __m256i negative = _mm256_cmpgt_epi64(_mm256_setzero_si256(), v.raw);
+  return Vec<int64_t>(_mm256_sub_epi64(_mm256_xor_si256(v.raw, negative), negative));
+}
+
+// minps and maxps return the second operand when either is NaN, so only a NaN in the first needs care.
+RUSTTORCH_INLINE Vec<float> min_number(Vec<float> a, Vec<float> b) { return Vec<float>(_mm256_min_ps(a.raw, b.raw)); }
+RUSTTORCH_INLINE Vec<float> minimum(Vec<float> a, Vec<float> b) {
+  const __m256 nan = _mm256_cmp_ps(a.raw, a.raw, _CMP_UNORD_Q);
+  return Vec<float>(_mm256_blendv_ps(_mm256_min_ps(a.raw, b.raw), a.raw, nan));
+}
+RUSTTORCH_INLINE Vec<float> max_number(Vec<float> a, Vec<float> b) { return Vec<float>(_mm256_max_ps(a.raw, b.raw)); }
+RUSTTORCH_INLINE Vec<float> maximum(Vec<float> a, Vec<float> b) {
+  const __m256 nan = _mm256_cmp_ps(a.raw, a.raw, _CMP_UNORD_Q);
+  return Vec<float>(_mm256_blendv_ps(_mm256_max_ps(a.raw, b.raw), a.raw, nan));
+}
+RUSTTORCH_INLINE Vec<double> min_number(Vec<double> a, Vec<double> b) {
+  return Vec<double>(_mm256_min_pd(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<double> minimum(Vec<double> a, Vec<double> b) {
+  const __m256d nan = _mm256_cmp_pd(a.raw, a.raw, _CMP_UNORD_Q);
+  return Vec<double>(_mm256_blendv_pd(_mm256_min_pd(a.raw, b.raw), a.raw, nan));
+}
+RUSTTORCH_INLINE Vec<double> max_number(Vec<double> a, Vec<double> b) {
+  return Vec<double>(_mm256_max_pd(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<double> maximum(Vec<double> a, Vec<double> b) {
+  const __m256d nan = _mm256_cmp_pd(a.raw, a.raw, _CMP_UNORD_Q);
+  return Vec<double>(_mm256_blendv_pd(_mm256_max_pd(a.raw, b.raw), a.raw, nan));
+}
+RUSTTORCH_INLINE Vec<int32_t> min_number(Vec<int32_t> a, Vec<int32_t> b) {
+  return Vec<int32_t>(_mm256_min_epi32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int32_t> minimum(Vec<int32_t> a, Vec<int32_t> b) {
+  return Vec<int32_t>(_mm256_min_epi32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int32_t> max_number(Vec<int32_t> a, Vec<int32_t> b) {
+  return Vec<int32_t>(_mm256_max_epi32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int32_t> maximum(Vec<int32_t> a, Vec<int32_t> b) {
+  return Vec<int32_t>(_mm256_max_epi32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int64_t> min_number(Vec<int64_t> a, Vec<int64_t> b) {
+  return Vec<int64_t>(_mm256_blendv_epi8(a.raw, b.raw, _mm256_cmpgt_epi64(a.raw, b.raw)));
+}
+RUSTTORCH_INLINE Vec<int64_t> minimum(Vec<int64_t> a, Vec<int64_t> b) { return min_number(a, b); }
+RUSTTORCH_INLINE Vec<int64_t> max_number(Vec<int64_t> a, Vec<int64_t> b) {
+  return Vec<int64_t>(_mm256_blendv_epi8(b.raw, a.raw, _mm256_cmpgt_epi64(a.raw, b.raw)));
+}
+RUSTTORCH_INLINE Vec<int64_t> maximum(Vec<int64_t> a, Vec<int64_t> b) { return max_number(a, b); }
+
+RUSTTORCH_INLINE Mask<float> operator<(Vec<float> a, Vec<float> b) {
+  return Mask<float>(_mm256_cmp_ps(a.raw, b.raw, _CMP_LT_OQ));
+}
+RUSTTORCH_INLINE Mask<float> operator<=(Vec<float> a, Vec<float> b) {
+  return Mask<float>(_mm256_cmp_ps(a.raw, b.raw, _CMP_LE_OQ));
+}
+RUSTTORCH_INLINE Mask<float> operator>(Vec<float> a, Vec<float> b) {
+  return Mask<float>(_mm256_cmp_ps(a.raw, b.raw, _CMP_GT_OQ));
+}
+RUSTTORCH_INLINE Mask<float> operator>=(Vec<float> a, Vec<float> b) {
+  return Mask<float>(_mm256_cmp_ps(a.raw, b.raw, _CMP_GE_OQ));
+}
+RUSTTORCH_INLINE Mask<float> operator==(Vec<float> a, Vec<float> b) {
+  return Mask<float>(_mm256_cmp_ps(a.raw, b.raw, _CMP_EQ_OQ));
+}
+RUSTTORCH_INLINE Mask<float> operator!=(Vec<float> a, Vec<float> b) {
+  return Mask<float>(_mm256_cmp_ps(a.raw, b.raw, _CMP_NEQ_UQ));
+}
+RUSTTORCH_INLINE Mask<double> operator<(Vec<double> a, Vec<double> b) {
+  return Mask<double>(_mm256_cmp_pd(a.raw, b.raw, _CMP_LT_OQ));
+}
+RUSTTORCH_INLINE Mask<double> operator<=(Vec<double> a, Vec<double> b) {
+  return Mask<double>(_mm256_cmp_pd(a.raw, b.raw, _CMP_LE_OQ));
+}
+RUSTTORCH_INLINE Mask<double> operator>(Vec<double> a, Vec<double> b) {
+  return Mask<double>(_mm256_cmp_pd(a.raw, b.raw, _CMP_GT_OQ));
+}
+RUSTTORCH_INLINE Mask<double> operator>=(Vec<double> a, Vec<double> b) {
+  return Mask<double>(_mm256_cmp_pd(a.raw, b.raw, _CMP_GE_OQ));
+}
+RUSTTORCH_INLINE Mask<double> operator==(Vec<double> a, Vec<double> b) {
+  return Mask<double>(_mm256_cmp_pd(a.raw, b.raw, _CMP_EQ_OQ));
+}
+RUSTTORCH_INLINE Mask<double> operator!=(Vec<double> a, Vec<double> b) {
+  return Mask<double>(_mm256_cmp_pd(a.raw, b.raw, _CMP_NEQ_UQ));
+}
+RUSTTORCH_INLINE Mask<int32_t> operator<(Vec<int32_t> a, Vec<int32_t> b) {
+  return Mask<int32_t>(_mm256_cmpgt_epi32(b.raw, a.raw));
+}
+RUSTTORCH_INLINE Mask<int32_t> operator<=(Vec<int32_t> a, Vec<int32_t> b) {
+  return Mask<int32_t>(_mm256_xor_si256(_mm256_cmpgt_epi32(a.raw, b.raw), _mm256_set1_epi32(-1)));
+}
+RUSTTORCH_INLINE Mask<int32_t> operator>(Vec<int32_t> a, Vec<int32_t> b) {
+  return Mask<int32_t>(_mm256_cmpgt_epi32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int32_t> operator>=(Vec<int32_t> a, Vec<int32_t> b) {
+  return Mask<int32_t>(_mm256_xor_si256(_mm256_cmpgt_epi32(b.raw, a.raw), _mm256_set1_epi32(-1)));
+}
+RUSTTORCH_INLINE Mask<int32_t> operator==(Vec<int32_t> a, Vec<int32_t> b) {
+  return Mask<int32_t>(_mm256_cmpeq_epi32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int32_t> operator!=(Vec<int32_t> a, Vec<int32_t> b) {
+  return Mask<int32_t>(_mm256_xor_si256(_mm256_cmpeq_epi32(a.raw, b.raw), _mm256_set1_epi32(-1)));
+}
+RUSTTORCH_INLINE Mask<int64_t> operator<(Vec<int64_t> a, Vec<int64_t> b) {
+  return Mask<int64_t>(_mm256_cmpgt_epi64(b.raw, a.raw));
+}
+RUSTTORCH_INLINE Mask<int64_t> operator<=(Vec<int64_t> a, Vec<int64_t> b) {
+  return Mask<int64_t>(_mm256_xor_si256(_mm256_cmpgt_epi64(a.raw, b.raw), _mm256_set1_epi32(-1)));
+}
+RUSTTORCH_INLINE Mask<int64_t> operator>(Vec<int64_t> a, Vec<int64_t> b) {
+  return Mask<int64_t>(_mm256_cmpgt_epi64(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int64_t> operator>=(Vec<int64_t> a, Vec<int64_t> b) {
+  return Mask<int64_t>(_mm256_xor_si256(_mm256_cmpgt_epi64(b.raw, a.raw), _mm256_set1_epi32(-1)));
+}
+RUSTTORCH_INLINE Mask<int64_t> operator==(Vec<int64_t> a, Vec<int64_t> b) {
+  return Mask<int64_t>(_mm256_cmpeq_epi64(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int64_t> operator!=(Vec<int64_t> a, Vec<int64_t> b) {
+  return Mask<int64_t>(_mm256_xor_si256(_mm256_cmpeq_epi64(a.raw, b.raw), _mm256_set1_epi32(-1)));
+}
+RUSTTORCH_INLINE Mask<float> operator&(Mask<float> a, Mask<float> b) {
+  return Mask<float>(_mm256_and_ps(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<float> operator|(Mask<float> a, Mask<float> b) { return Mask<float>(_mm256_or_ps(a.raw, b.raw)); }
+RUSTTORCH_INLINE Mask<float> operator^(Mask<float> a, Mask<float> b) {
+  return Mask<float>(_mm256_xor_ps(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<float> operator~(Mask<float> a) {
+  return Mask<float>(_mm256_xor_ps(a.raw, _mm256_castsi256_ps(_mm256_set1_epi32(-1))));
+}
+RUSTTORCH_INLINE Mask<double> operator&(Mask<double> a, Mask<double> b) {
+  return Mask<double>(_mm256_and_pd(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<double> operator|(Mask<double> a, Mask<double> b) {
+  return Mask<double>(_mm256_or_pd(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<double> operator^(Mask<double> a, Mask<double> b) {
+  return Mask<double>(_mm256_xor_pd(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<double> operator~(Mask<double> a) {
+  return Mask<double>(_mm256_xor_pd(a.raw, _mm256_castsi256_pd(_mm256_set1_epi32(-1))));
+}
+RUSTTORCH_INLINE Mask<int32_t> operator&(Mask<int32_t> a, Mask<int32_t> b) {
+  return Mask<int32_t>(_mm256_and_si256(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int32_t> operator|(Mask<int32_t> a, Mask<int32_t> b) {
+  return Mask<int32_t>(_mm256_or_si256(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int32_t> operator^(Mask<int32_t> a, Mask<int32_t> b) {
+  return Mask<int32_t>(_mm256_xor_si256(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int32_t> operator~(Mask<int32_t> a) {
+  return Mask<int32_t>(_mm256_xor_si256(a.raw, _mm256_set1_epi32(-1)));
+}
+RUSTTORCH_INLINE Mask<int64_t> operator&(Mask<int64_t> a, Mask<int64_t> b) {
+  return Mask<int64_t>(_mm256_and_si256(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int64_t> operator|(Mask<int64_t> a, Mask<int64_t> b) {
+  return Mask<int64_t>(_mm256_or_si256(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int64_t> operator^(Mask<int64_t> a, Mask<int64_t> b) {
+  return Mask<int64_t>(_mm256_xor_si256(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int64_t> operator~(Mask<int64_t> a) {
+  return Mask<int64_t>(_mm256_xor_si256(a.raw, _mm256_set1_epi32(-1)));
+}
+RUSTTORCH_INLINE Mask<float> is_nan(Vec<float> v) { return Mask<float>(_mm256_cmp_ps(v.raw, v.raw, _CMP_UNORD_Q)); }
+RUSTTORCH_INLINE Mask<double> is_nan(Vec<double> v) { return Mask<double>(_mm256_cmp_pd(v.raw, v.raw, _CMP_UNORD_Q)); }
+RUSTTORCH_INLINE Vec<float> select(Mask<float> mask, Vec<float> yes, Vec<float> no) {
+  return Vec<float>(_mm256_blendv_ps(no.raw, yes.raw, mask.raw));
+}
+RUSTTORCH_INLINE Vec<double> select(Mask<double> mask, Vec<double> yes, Vec<double> no) {
+  return Vec<double>(_mm256_blendv_pd(no.raw, yes.raw, mask.raw));
+}
+RUSTTORCH_INLINE Vec<int32_t> select(Mask<int32_t> mask, Vec<int32_t> yes, Vec<int32_t> no) {
+  return Vec<int32_t>(_mm256_blendv_epi8(no.raw, yes.raw, mask.raw));
+}
+RUSTTORCH_INLINE Vec<int64_t> select(Mask<int64_t> mask, Vec<int64_t> yes, Vec<int64_t> no) {
+  return Vec<int64_t>(_mm256_blendv_epi8(no.raw, yes.raw, mask.raw));
+}
+RUSTTORCH_INLINE bool any(Mask<float> mask) { return _mm256_movemask_ps(mask.raw) != 0; }
+RUSTTORCH_INLINE bool all(Mask<float> mask) { return _mm256_movemask_ps(mask.raw) == 0xff; }
+RUSTTORCH_INLINE bool any(Mask<double> mask) { return _mm256_movemask_pd(mask.raw) != 0; }
+RUSTTORCH_INLINE bool all(Mask<double> mask) { return _mm256_movemask_pd(mask.raw) == 0xf; }
+RUSTTORCH_INLINE bool any(Mask<int32_t> mask) { return _mm256_movemask_epi8(mask.raw) != 0; }
+RUSTTORCH_INLINE bool all(Mask<int32_t> mask) { return _mm256_movemask_epi8(mask.raw) == -1; }
+RUSTTORCH_INLINE bool any(Mask<int64_t> mask) { return _mm256_movemask_epi8(mask.raw) != 0; }
+RUSTTORCH_INLINE bool all(Mask<int64_t> mask) { return _mm256_movemask_epi8(mask.raw) == -1; }
+
+template <class T>
+RUSTTORCH_INLINE Mask<T> first_lanes(int64_t n);
+template <>
+RUSTTORCH_INLINE Mask<float> first_lanes<float>(int64_t n) {
+  return Mask<float>(_mm256_castsi256_ps(first_lanes_32(n)));
+}
+template <>
+RUSTTORCH_INLINE Mask<double> first_lanes<double>(int64_t n) {
+  return Mask<double>(_mm256_castsi256_pd(first_lanes_64(n)));
+}
+template <>
+RUSTTORCH_INLINE Mask<int32_t> first_lanes<int32_t>(int64_t n) {
+  return Mask<int32_t>(first_lanes_32(n));
+}
+template <>
+RUSTTORCH_INLINE Mask<int64_t> first_lanes<int64_t>(int64_t n) {
+  return Mask<int64_t>(first_lanes_64(n));
+}
+
+RUSTTORCH_INLINE Vec<int32_t> operator&(Vec<int32_t> a, Vec<int32_t> b) {
+  return Vec<int32_t>(_mm256_and_si256(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int32_t> operator|(Vec<int32_t> a, Vec<int32_t> b) {
+  return Vec<int32_t>(_mm256_or_si256(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int32_t> operator^(Vec<int32_t> a, Vec<int32_t> b) {
+  return Vec<int32_t>(_mm256_xor_si256(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int32_t> operator~(Vec<int32_t> a) {
+  return Vec<int32_t>(_mm256_xor_si256(a.raw, _mm256_set1_epi32(-1)));
+}
+RUSTTORCH_INLINE Vec<int64_t> operator&(Vec<int64_t> a, Vec<int64_t> b) {
+  return Vec<int64_t>(_mm256_and_si256(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int64_t> operator|(Vec<int64_t> a, Vec<int64_t> b) {
+  return Vec<int64_t>(_mm256_or_si256(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int64_t> operator^(Vec<int64_t> a, Vec<int64_t> b) {
+  return Vec<int64_t>(_mm256_xor_si256(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int64_t> operator~(Vec<int64_t> a) {
+  return Vec<int64_t>(_mm256_xor_si256(a.raw, _mm256_set1_epi32(-1)));
+}
+template <int k>
+RUSTTORCH_INLINE Vec<int32_t> shift_left(Vec<int32_t> v) { return Vec<int32_t>(_mm256_slli_epi32(v.raw, k)); }
+template <int k>
+RUSTTORCH_INLINE Vec<int32_t> shift_right(Vec<int32_t> v) { return Vec<int32_t>(_mm256_srli_epi32(v.raw, k)); }
+template <int k>
+RUSTTORCH_INLINE Vec<int64_t> shift_left(Vec<int64_t> v) { return Vec<int64_t>(_mm256_slli_epi64(v.raw, k)); }
+template <int k>
+RUSTTORCH_INLINE Vec<int64_t> shift_right(Vec<int64_t> v) { return Vec<int64_t>(_mm256_srli_epi64(v.raw, k)); }
+template <int k>
+RUSTTORCH_INLINE Vec<int32_t> shift_right_arithmetic(Vec<int32_t> v) {
+  return Vec<int32_t>(_mm256_srai_epi32(v.raw, k));
+}
+template <int k>
+RUSTTORCH_INLINE Vec<int64_t> shift_right_arithmetic(Vec<int64_t> v) {  // logical shift; the sign comes in from the left
+  const __m256i negative = _mm256_cmpgt_epi64(_mm256_setzero_si256(), v.raw);
+  return Vec<int64_t>(_mm256_or_si256(_mm256_srli_epi64(v.raw, k), _mm256_slli_epi64(negative, 64 - k)));
+}
+
+RUSTTORCH_INLINE Vec<int32_t> bits(Vec<float> v) { return Vec<int32_t>(_mm256_castps_si256(v.raw)); }
+RUSTTORCH_INLINE Vec<int64_t> bits(Vec<double> v) { return Vec<int64_t>(_mm256_castpd_si256(v.raw)); }
+RUSTTORCH_INLINE Vec<float> from_bits(Vec<int32_t> v) { return Vec<float>(_mm256_castsi256_ps(v.raw)); }
+RUSTTORCH_INLINE Vec<double> from_bits(Vec<int64_t> v) { return Vec<double>(_mm256_castsi256_pd(v.raw)); }
+RUSTTORCH_INLINE Vec<int32_t> to_int(Vec<float> v) { return Vec<int32_t>(_mm256_cvtps_epi32(v.raw)); }
+// 1.5 * 2^52 has its units in the last bit of the mantissa: adding it leaves the integer in the low bits.
+RUSTTORCH_INLINE Vec<int64_t> to_int(Vec<double> v) {
+  const Vec<double> magic(6755399441055744.0);
+  return bits(v + magic) - bits(magic);
+}
+RUSTTORCH_INLINE Vec<float> to_float(Vec<int32_t> v) { return Vec<float>(_mm256_cvtepi32_ps(v.raw)); }
+RUSTTORCH_INLINE Vec<double> to_double(Vec<int64_t> v) {
+  const Vec<double> magic(6755399441055744.0);
+  return from_bits(v + bits(magic)) - magic;
+}
+RUSTTORCH_INLINE Vec<float> scale(Vec<float> v, Vec<float> n) { return scale_in_steps(v, n); }
+RUSTTORCH_INLINE Vec<double> scale(Vec<double> v, Vec<double> n) { return scale_in_steps(v, n); }
+RUSTTORCH_INLINE Vec<float> gather_table16(const float* table, Vec<int32_t> index) {
+  const __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), index.raw);
+  const __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), index.raw);
+  return Vec<float>(_mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(index.raw, 28))));
+}
+
+// Lane i + lane i + 4 (doubles: + 2), then i + 2, then i + 1. One pattern of swaps for every operation.
+RUSTTORCH_INLINE Vec<float> swap_halves(Vec<float> v) { return Vec<float>(_mm256_permute2f128_ps(v.raw, v.raw, 1)); }
+RUSTTORCH_INLINE Vec<float> swap_pairs(Vec<float> v) { return Vec<float>(_mm256_permute_ps(v.raw, 0x4e)); }
+RUSTTORCH_INLINE Vec<float> swap_singles(Vec<float> v) { return Vec<float>(_mm256_permute_ps(v.raw, 0xb1)); }
+RUSTTORCH_INLINE Vec<double> swap_halves(Vec<double> v) {
+  return Vec<double>(_mm256_permute2f128_pd(v.raw, v.raw, 1));
+}
+RUSTTORCH_INLINE Vec<double> swap_singles(Vec<double> v) { return Vec<double>(_mm256_permute_pd(v.raw, 5)); }
+RUSTTORCH_INLINE float reduce_add(Vec<float> v) {
+  v = v + swap_halves(v);
+  v = v + swap_pairs(v);
+  return _mm256_cvtss_f32((v + swap_singles(v)).raw);
+}
+RUSTTORCH_INLINE double reduce_add(Vec<double> v) {
+  v = v + swap_halves(v);
+  return _mm256_cvtsd_f64((v + swap_singles(v)).raw);
+}
+RUSTTORCH_INLINE float reduce_max(Vec<float> v) {
+  v = maximum(v, swap_halves(v));
+  v = maximum(v, swap_pairs(v));
+  return _mm256_cvtss_f32(maximum(v, swap_singles(v)).raw);
+}
+RUSTTORCH_INLINE double reduce_max(Vec<double> v) {
+  v = maximum(v, swap_halves(v));
+  return _mm256_cvtsd_f64(maximum(v, swap_singles(v)).raw);
+}
+// Integers: exact whatever the order, and rare.
+RUSTTORCH_INLINE int32_t reduce_add(Vec<int32_t> v) {
+  const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(v.raw), _mm256_extracti128_si256(v.raw, 1));
+  const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+}
+RUSTTORCH_INLINE int64_t reduce_add(Vec<int64_t> v) {
+  const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(v.raw), _mm256_extracti128_si256(v.raw, 1));
+  return _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_shuffle_epi32(two, 0x4e)));
+}
+RUSTTORCH_INLINE int32_t reduce_max(Vec<int32_t> v) {
+  const __m128i four = _mm_max_epi32(_mm256_castsi256_si128(v.raw), _mm256_extracti128_si256(v.raw, 1));
+  const __m128i two = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+  return _mm_cvtsi128_si32(_mm_max_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+}
+RUSTTORCH_INLINE int64_t reduce_max(Vec<int64_t> v) {
+  v = maximum(v, Vec<int64_t>(_mm256_permute4x64_epi64(v.raw, 0x4e)));
+  v = maximum(v, Vec<int64_t>(_mm256_permute4x64_epi64(v.raw, 0xb1)));
+  return _mm_cvtsi128_si64(_mm256_castsi256_si128(v.raw));
+}
+
+}  // namespace rusttorch::RUSTTORCH_ISA
