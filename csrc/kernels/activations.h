@@ -1,0 +1,159 @@
+// Activations. One row per kernel: X(name, Functor). The list serves the table, the tests and the benches.
+#pragma once
+
+#define RUSTTORCH_ACTIVATIONS(X) \
+  X(relu, Relu)                  \
+  X(leaky_relu, LeakyRelu)       \
+  X(elu, Elu)                    \
+  X(gelu_erf, GeluErf)           \
+  X(gelu_tanh, GeluTanh)         \
+  X(sigmoid, Sigmoid)            \
+  X(tanh, Tanh)                  \
+  X(softplus, Softplus)          \
+  X(softsign, Softsign)          \
+  X(silu, Silu)                  \
+  X(mish, Mish)
+
+#ifdef RUSTTORCH_ISA  // the code below is compiled once per ISA, inside its target region
+#include "math_gated.h"
+
+namespace rusttorch::RUSTTORCH_ISA {
+
+// V is Vec<float> or Vec<double>. `saved` in backward is the result for relu, sigmoid, tanh and for elu with
+// parameters.integer = 1, the input for all others. Formulas and edge values are PyTorch's; ULP as in math_float.h.
+
+template <class V>
+struct Relu {  // x < 0 ? 0 : x; NaN and -0 pass
+  explicit Relu(const Parameters&) {}
+  RUSTTORCH_INLINE V forward(V x) const { return select(x < V(0), V(0), x); }
+  RUSTTORCH_INLINE V backward(V grad_output, V result) const { return select(result <= V(0), V(0), grad_output); }  // NaN passes it
+};
+
+template <class V>
+struct LeakyRelu {  // a = negative_slope
+  V slope;
+  explicit LeakyRelu(const Parameters& p) : slope(p.a) {}
+  RUSTTORCH_INLINE V forward(V x) const { return select(x > V(0), x, x * slope); }
+  RUSTTORCH_INLINE V backward(V grad_output, V x) const { return select(x > V(0), grad_output, grad_output * slope); }
+};
+
+// x < 0 ? scale alpha (e^(x input_scale) - 1) : scale x. ULP 2 (selu too). a = alpha, b = scale, c = input_scale > 0;
+// integer = 1: `saved` is the result. selu is elu with its constants.
+template <class V>
+struct Elu {
+  V positive, negative, input_scale;
+  bool is_result;
+  explicit Elu(const Parameters& p)
+      : positive(p.b), negative(p.a * p.b), input_scale(p.c), is_result(p.integer == 1) {}
+  RUSTTORCH_INLINE V forward(V x) const { return select(x < V(0), expm1_nonpositive(x * input_scale) * negative, x * positive); }
+  RUSTTORCH_INLINE V backward(V grad_output, V saved) const {  // NaN takes the side of the exponential
+    V slope;
+    if (is_result) slope = (saved + negative) * input_scale;
+    else slope = exp_raised(saved * input_scale) * V(kLowered) * (negative * input_scale);
+    return grad_output * select(saved > V(0), positive, slope);
+  }
+};
+
+// x Phi(x). ULP 4. With t = |x|: max(x, 0) - t Phi(-t), exact about the sign and without cancellation on either side;
+// (x + |x|) / 2 for the maximum, so that -inf gives NaN as in PyTorch.
+template <class V>
+struct GeluErf {
+  explicit GeluErf(const Parameters&) {}
+  RUSTTORCH_INLINE V forward(V x) const {
+    const V t = abs(x), half(0.5);
+    const NormalTail<V> normal = normal_tail(t);
+    return fnma(normal.argument * normal.tail, V(kLowered), fma(half, t, half * x));
+  }
+  // Phi(x) + x phi(x): Phi(-t) - t phi(t) for x < 0, one minus that otherwise. NaN for +-inf.
+  RUSTTORCH_INLINE V backward(V grad_output, V x) const {
+    const V t = abs(x), lowered(kLowered);
+    const NormalTail<V> normal = normal_tail(t);
+    const V left = fnma(t * normal.density, V(0.39894228040143268), normal.tail);
+    return grad_output * select(x < V(0), left * lowered, fnma(left, lowered, V(1)));
+  }
+};
+
+// x / (1 + e^-2u), u = sqrt(2/pi) (x + 0.044715 x^3): equal to x (1 + tanh u) / 2, but accurate for x < 0. ULP 4.
+template <class V>
+struct GeluTanh {
+  explicit GeluTanh(const Parameters&) {}
+  RUSTTORCH_INLINE V forward(V x) const { return gated(x, gelu_tanh_exponential(copysign(x, V(-1)))); }
+  RUSTTORCH_INLINE V backward(V grad_output, V x) const {  // slope 2u' at most at |x| = 40, where e is zero already: no overflow
+    const V t = min_number(V(40), abs(x));
+    const V slope = fma(t * t, V(0.21406444881780075), V(1.5957691216057308));
+    return grad_output * gated_derivative(x, gelu_tanh_exponential(-abs(x)), slope);
+  }
+};
+
+template <class V>
+struct Sigmoid {  // ULP 2
+  explicit Sigmoid(const Parameters&) {}
+  RUSTTORCH_INLINE V forward(V x) const { return sigmoid(x); }
+  RUSTTORCH_INLINE V backward(V grad_output, V result) const { return grad_output * (V(1) - result) * result; }
+};
+
+template <class V>
+struct Tanh {  // ULP 1
+  explicit Tanh(const Parameters&) {}
+  RUSTTORCH_INLINE V forward(V x) const { return tanh(x); }
+  RUSTTORCH_INLINE V backward(V grad_output, V result) const { return grad_output * fnma(result, result, V(1)); }
+};
+
+// log(1 + e^(beta x)) / beta, or x where beta x > threshold. a = beta, b = threshold. ULP 2 for beta = 1.
+template <class V>
+struct Softplus {
+  V beta, inverse_beta, threshold;
+  explicit Softplus(const Parameters& p)
+      : beta(p.a), inverse_beta(1 / p.a), threshold(p.b) {}
+  RUSTTORCH_INLINE V forward(V x) const {
+    const V y = x * beta;
+    const V e = exp_raised(-abs(y)) * V(kLowered);
+    return select(y > threshold, x, (max_number(V(0), y) + log1p_unit(e)) * inverse_beta);
+  }
+  RUSTTORCH_INLINE V backward(V grad_output, V x) const {
+    const V y = x * beta;
+    return select(y > threshold, grad_output, grad_output * sigmoid(y));
+  }
+};
+
+// x / (1 + |x|). ULP 2 (two roundings). NaN for +-inf, as in PyTorch.
+template <class V>
+struct Softsign {
+  explicit Softsign(const Parameters&) {}
+  RUSTTORCH_INLINE V forward(V x) const { return x / (V(1) + abs(x)); }
+  RUSTTORCH_INLINE V backward(V grad_output, V x) const {  // grad / (1 + |x|)^2; x * 0 makes it NaN for +-inf
+    const V inverse = V(1) / fma(x, V(0), V(1) + abs(x));
+    return grad_output * inverse * inverse;
+  }
+};
+
+// x / (1 + e^-x). ULP 4.
+template <class V>
+struct Silu {
+  explicit Silu(const Parameters&) {}
+  RUSTTORCH_INLINE V forward(V x) const { return gated(x, exp_raised(-abs(x))); }
+  RUSTTORCH_INLINE V backward(V grad_output, V x) const { return grad_output * gated_derivative(x, exp_raised(-abs(x)), V(1)); }
+};
+
+// x tanh(log(1 + e^x)) = x n / (n + 2) with n = e (e + 2), e = e^x; x itself above 20. ULP 4.
+template <class V>
+struct Mish {
+  explicit Mish(const Parameters&) {}
+  RUSTTORCH_INLINE V forward(V x) const {
+    const V lowered(kLowered), two(2), limit(20);
+    const V e32 = exp_raised(x);
+    const V n32 = e32 * fma(e32, lowered, two);
+    return select(x > limit, x, x * (n32 / fma(n32, lowered, two)) * lowered);
+  }
+  // e ((e + 2) (n + 2) + 4 x (1 + e)) / (n + 2)^2, constant to the last bit above 12; x * 0 makes it NaN for inf.
+  RUSTTORCH_INLINE V backward(V grad_output, V x) const {
+    const V lowered(kLowered), two(2), u = min_number(V(12), x);
+    const V e32 = exp_raised(u), e = e32 * lowered, e_plus_2 = e + fma(x, V(0), two);
+    const V n_plus_2 = fma(e, e_plus_2, two);
+    const V sum = fma(e32 * e_plus_2, n_plus_2, (e32 * u) * fma(V(4), e, V(4)));
+    return grad_output * (sum / (n_plus_2 * n_plus_2) * lowered);
+  }
+};
+
+}  // namespace rusttorch::RUSTTORCH_ISA
+#endif

@@ -1,0 +1,191 @@
+// Elementary functions of Vec<float>. Each comment states the largest error over all 2^32 inputs in ULP against the real
+// value ("ULP" below), measured by tests/cpp/ulp_sweep.cpp and repeated in tests/cpp/test_math_float.cpp, then what
+// happens at the ends. NaN gives NaN everywhere. At most one division each, no tables, no state.
+#pragma once
+#include "vec.h"
+
+#ifdef RUSTTORCH_ISA
+namespace rusttorch::RUSTTORCH_ISA {
+
+// c0 + c1 x + c2 x^2 + ... from two interleaved chains in x2 = x*x: one multiplication more than Horner, half the latency.
+// On Zen 3 the scheduler holds about 4 iterations of a loop of 30 operations, so a chain of 90 cycles, not the ports,
+// would set the speed.
+RUSTTORCH_INLINE Vec<float> polynomial(Vec<float>, Vec<float>, float c) { return Vec<float>(c); }
+RUSTTORCH_INLINE Vec<float> polynomial(Vec<float> x, Vec<float>, float c0, float c1) {
+  return fma(x, Vec<float>(c1), Vec<float>(c0));
+}
+template <class... C>
+RUSTTORCH_INLINE Vec<float> polynomial(Vec<float> x, Vec<float> x2, float c0, float c1, C... rest) {
+  return fma(polynomial(x, x2, rest...), x2, polynomial(x, x2, c0, c1));
+}
+
+// e^x = (1 + tail) 2^n with n = round(x / ln 2) and |tail| <= 0.42; `power` is 2^(n + shift).
+// x / ln 2 + 1.5 * 2^23 leaves n in the low bits of the sum; with the exponent bias added to the constant, shifting the
+// sum left by 23 gives 2^(n + shift). That is 0 for n + shift = -127 and inf for 128: callers clamp x so that n + shift
+// stays within. The remainder r = x - n ln 2 takes two fused steps, of which the first is exact (x and n ln2_high lie on
+// a grid of 2^-25 and their difference is below 0.35).
+struct ExpTerms {
+  Vec<float> tail, power;
+};
+inline constexpr float kInverseLn2 = 0x1.715476p+0f, kLn2High = 0x1.62e430p-1f, kLn2Low = -0x1.05c610p-29f;
+inline constexpr float kIntegerMagic = 12582912.0f;  // 1.5 * 2^23
+
+// e^r - 1 = r + r^2 q(r) for |r| <= 0.347; q fitted to a relative error of 1.4e-8.
+RUSTTORCH_INLINE Vec<float> exp_tail(Vec<float> r) {
+  const Vec<float> r2 = r * r;
+  const Vec<float> q =
+      polynomial(r, r2, 0x1.fffffep-2f, 0x1.5554b0p-3f, 0x1.555716p-5f, 0x1.122794p-7f, 0x1.6b7350p-10f);
+  return fma(q, r2, r);
+}
+template <int shift>
+RUSTTORCH_INLINE ExpTerms exp_terms(Vec<float> x) {
+  const Vec<float> magic(kIntegerMagic + 127 + shift);
+  const Vec<float> shifted = fma(x, Vec<float>(kInverseLn2), magic);
+  const Vec<float> n = shifted - magic;
+  const Vec<float> r = fnma(n, Vec<float>(kLn2Low), fnma(n, Vec<float>(kLn2High), x));
+  return {exp_tail(r), from_bits(shift_left<23>(bits(shifted)))};
+}
+
+// e^x. ULP 1.0. Every x: overflows to inf above 88.722839, underflows gradually to 0 below -103.97.
+// 2^n is applied in two factors, because n runs from -150 to 128; the second one does any rounding to a denormal.
+RUSTTORCH_INLINE Vec<float> exp(Vec<float> x) {
+  x = min_number(Vec<float>(89.0f), max_number(Vec<float>(-104.0f), x));
+  const Vec<float> magic(kIntegerMagic + 254);
+  const Vec<float> shifted = fma(x, Vec<float>(kInverseLn2), magic);
+  const Vec<float> n = shifted - magic;
+  const Vec<float> r = fnma(n, Vec<float>(kLn2Low), fnma(n, Vec<float>(kLn2High), x));
+  const Vec<int32_t> half = shift_right_arithmetic<1>(bits(shifted));  // low bits: floor(n / 2) + 127
+  const Vec<float> first = from_bits(shift_left<23>(half));
+  const Vec<float> second = from_bits(shift_left<23>(bits(shifted) - half));
+  return fma(exp_tail(r), first, first) * second;
+}
+
+// 2^shift e^x for x <= 88 - shift ln 2; 0 from exp_zero(shift) down, that is where the shifted value leaves the normal
+// range. ULP 1.0. The shift is worth its later division where e^x alone would lose digits below 2^-126.
+constexpr float exp_zero(int shift) { return float(-(127 + shift) * 0.69314718055994531); }
+template <int shift>
+RUSTTORCH_INLINE Vec<float> exp_shifted(Vec<float> x) {
+  const ExpTerms e = exp_terms<shift>(max_number(Vec<float>(exp_zero(shift)), x));
+  return fma(e.tail, e.power, e.power);
+}
+
+// e^x - 1. ULP 1.0. Every x: -1 below -17.33, inf above 88.722839; the sign of zero is kept.
+// (1 + tail) s - 1 = tail s + (s - 1), s = 2^n: exact s - 1 for |n| < 24.
+RUSTTORCH_INLINE Vec<float> expm1(Vec<float> x) {
+  const Vec<float> large(80.0f);
+  const ExpTerms e = exp_terms<0>(min_number(large, max_number(Vec<float>(-25.0f), x)));
+  const Vec<float> result = copysign(fma(e.tail, e.power, e.power - Vec<float>(1.0f)), x);
+  const Mask<float> is_large = x > large;
+  if (any(is_large)) return select(is_large, exp(x), result);
+  return result;
+}
+
+// e^x - 1 for x <= 0; the sign of zero is lost. ULP 1.5. A lane with x > 0 may hold anything.
+RUSTTORCH_INLINE Vec<float> expm1_nonpositive(Vec<float> x) {
+  const ExpTerms e = exp_terms<0>(max_number(Vec<float>(-25.0f), x));
+  return fma(e.tail, e.power, e.power - Vec<float>(1.0f));
+}
+
+// log(2^e (1 + f)) for |f| <= 0.4143, given e as a float and a correction to f that is below its last bit.
+// e ln2_high is exact (ln2_high has 16 bits); the rounding error of its sum with f is recovered (Fast2Sum; the sum is
+// dominated by e ln2_high or e = 0), so only the last addition rounds at full size.
+RUSTTORCH_INLINE Vec<float> log_of_parts(Vec<float> e, Vec<float> f, Vec<float> correction) {
+  const Vec<float> f2 = f * f;
+  const Vec<float> p = polynomial(f, f2, 0x1.555574p-2f, -0x1.000236p-2f, 0x1.99929ep-3f, -0x1.546556p-3f,
+                                  0x1.23b8dcp-3f, -0x1.0ebe6cp-3f, 0x1.00c666p-3f, -0x1.2861e8p-4f);
+  const Vec<float> scaled = e * Vec<float>(0x1.62e4p-1f);
+  const Vec<float> sum = scaled + f;
+  const Vec<float> lost = (f - (sum - scaled)) + correction;
+  Vec<float> rest = fma(e, Vec<float>(0x1.7f7d1cp-20f), lost);
+  rest = fma(f * f2, p, rest);
+  return sum + fnma(Vec<float>(0.5f), f2, rest);
+}
+
+// log x. ULP 1.0. Every x: log(+-0) = -inf, log(x < 0) = NaN, log(inf) = inf; denormal x at full accuracy.
+RUSTTORCH_INLINE Vec<float> log(Vec<float> x) {
+  const Vec<int32_t> sqrt_half(0x3f3504f3);
+  // Zero, denormal, negative, inf, NaN: one signed compare of the bits, moved so that these come out on top.
+  const Mask<int32_t> special = bits(x) + Vec<int32_t>(0x7f800000) > Vec<int32_t>(-0x01000001);
+  Vec<float> argument = x, offset(0.0f);
+  if (any(special)) {
+    const Mask<float> denormal = x < Vec<float>(0x1p-126f);
+    argument = select(denormal, x * Vec<float>(0x1p23f), x);
+    offset = select(denormal, Vec<float>(-23.0f), offset);
+  }
+  const Vec<int32_t> i = bits(argument) - sqrt_half;
+  const Vec<float> e = to_float(shift_right_arithmetic<23>(i)) + offset;
+  const Vec<float> f = from_bits((i & Vec<int32_t>(0x007fffff)) + sqrt_half) - Vec<float>(1.0f);
+  const Vec<float> result = log_of_parts(e, f, Vec<float>(0.0f));
+  if (any(special)) {
+    const Vec<float> infinity(std::numeric_limits<float>::infinity()), nan(std::numeric_limits<float>::quiet_NaN());
+    const Vec<float> low = select(x == Vec<float>(0.0f), -infinity, select(x < Vec<float>(0.0f), nan, result));
+    return select(x < infinity, low, x);
+  }
+  return result;
+}
+
+// log(1 + x). ULP 1.0. Every x: log1p(-1) = -inf, log1p(x < -1) = NaN, log1p(inf) = inf; the sign of zero is kept.
+// 1 + x is rounded only to choose the exponent e; f = x 2^-e + (2^-e - 1) is exact or its error is recovered.
+RUSTTORCH_INLINE Vec<float> log1p(Vec<float> x) {
+  const Vec<float> one(1.0f), large(0x1p60f);
+  const Vec<int32_t> exponent = shift_right_arithmetic<23>(bits(x + one) - Vec<int32_t>(0x3f3504f3));
+  const Vec<float> power = from_bits(bits(one) - shift_left<23>(exponent));
+  const Vec<float> f = fma(x, power, power - one);
+  const Vec<float> lost = fma(x, power, (power - one) - f);
+  const Vec<float> sum = log_of_parts(to_float(exponent), f, fnma(lost, f, lost));  // d log(1+f) = lost / (1+f)
+  const Vec<float> result = select(x == Vec<float>(0.0f), x, sum);
+  const Mask<float> special = ~((x > -one) & (x < large));
+  if (any(special)) return select(special, log(x + one), result);
+  return result;
+}
+
+// log(1 + e) for e in [0, 1] alone, where e + e^2 q(e) needs no division and no exponent. ULP 1.0.
+RUSTTORCH_INLINE Vec<float> log1p_unit(Vec<float> e) {
+  const Vec<float> e2 = e * e;
+  const Vec<float> q = polynomial(e, e2, -0x1.ffffd2p-2f, 0x1.554ddap-2f, -0x1.ff2556p-3f, 0x1.935568p-3f,
+                                  -0x1.3a6736p-3f, 0x1.b53c48p-4f, -0x1.d7efa8p-5f, 0x1.4a9226p-6f, -0x1.b22adep-9f);
+  return fma(e2, q, e);
+}
+
+// tanh x. ULP 1.0. Every x: the sign of zero is kept, +-1 from |x| = 9.02 on.
+// |x| < 0.8: x + x z q(z), z = x^2. Above: 1 - 2 / (e^2|x| + 1), with the 1 added before e^2|x| is rounded.
+RUSTTORCH_INLINE Vec<float> tanh(Vec<float> x) {
+  const Vec<float> one(1.0f), t = abs(x), z = t * t;
+  const Vec<float> magic(kIntegerMagic + 127);
+  const Vec<float> bounded = min_number(Vec<float>(16.0f), t);
+  const Vec<float> shifted = fma(bounded, Vec<float>(2 * kInverseLn2), magic);
+  const Vec<float> n = shifted - magic;
+  const Vec<float> r = fnma(n, Vec<float>(kLn2Low / 2), fnma(n, Vec<float>(kLn2High / 2), bounded));
+  const Vec<float> tail = exp_tail(r + r), power = from_bits(shift_left<23>(bits(shifted)));
+  const Vec<float> large = one - Vec<float>(2.0f) / fma(tail, power, power + one);
+  const Vec<float> q = polynomial(z, z * z, -0x1.55553ep-2f, 0x1.110b66p-3f, -0x1.b92d94p-5f, 0x1.5d2846p-6f,
+                                  -0x1.e6592ap-8f, 0x1.a110dap-10f);
+  const Vec<float> small = fma(t * z, q, t);
+  return copysign(select(t < Vec<float>(0.8f), small, large), x);
+}
+
+// erf x. ULP 1.0. Every x: the sign of zero is kept, +-1 from |x| = 3.92 on.
+// |x| < 1: x + x p(x^2). Above: 1 - exp(-q(|x|)) with q = -log erfc fitted on [1, 3.95].
+RUSTTORCH_INLINE Vec<float> erf(Vec<float> x) {
+  const Vec<float> t = abs(x), z = t * t;
+  const Vec<float> p = polynomial(z, z * z, 0x1.06eba8p-3f, -0x1.812740p-2f, 0x1.ce2d52p-4f, -0x1.b7fec4p-6f,
+                                  0x1.542fecp-8f, -0x1.a5197ap-11f, 0x1.4c5cb4p-14f);
+  const Vec<float> small = fma(t, p, t);
+  const Vec<float> u = min_number(Vec<float>(3.95f), t);
+  const Vec<float> q = polynomial(u, u * u, -0x1.3b747cp-12f, 0x1.21522cp0f, 0x1.438e10p-1f, 0x1.c27772p-4f,
+                                  -0x1.affe1ep-6f, 0x1.36c2bap-8f, -0x1.370f3ep-11f, 0x1.7f25eep-15f, -0x1.b2b228p-20f);
+  const ExpTerms e = exp_terms<0>(-q);
+  const Vec<float> large = (Vec<float>(1.0f) - e.power) - e.tail * e.power;
+  return copysign(select(t < Vec<float>(1.0f), small, large), x);
+}
+
+// 1 / (1 + e^-x). ULP 2.0, results below 2^-126 included. Every x: 0 below -103.97, 1 above 17.33.
+// The denominator is formed at 2^-24 of its size, so that neither it nor its inverse leaves the range.
+RUSTTORCH_INLINE Vec<float> sigmoid(Vec<float> x) {
+  const ExpTerms e = exp_terms<-24>(-max_number(Vec<float>(-104.3f), min_number(Vec<float>(70.0f), x)));
+  const Vec<float> denominator = fma(e.tail, e.power, e.power + Vec<float>(0x1p-24f));
+  return Vec<float>(1.0f) / denominator * Vec<float>(0x1p-24f);
+}
+
+}  // namespace rusttorch::RUSTTORCH_ISA
+#endif
