@@ -1,0 +1,196 @@
+// softmax and log_softmax along any dimension, and their backward.
+#include <ATen/WrapDimUtils.h>
+#include <ATen/ops/_log_softmax_backward_data_ops.h>
+#include <ATen/ops/_softmax_backward_data_ops.h>
+#include <ATen/ops/log_softmax_ops.h>
+#include <ATen/ops/softmax_ops.h>
+
+#include "autograd.h"
+
+namespace rusttorch {
+namespace {
+
+// The kernels of one operator for one dtype.
+struct SoftmaxKernels {
+  SoftmaxKernel rows;
+  SoftmaxColumnsKernel columns;
+};
+struct SoftmaxBackwardKernels {
+  SoftmaxBackwardKernel rows;
+  SoftmaxColumnsBackwardKernel columns;
+};
+
+// Nanoseconds per element on one AVX2 core; a row or a column strip is never split.
+constexpr double kForwardCost = 0.6, kBackwardCost = 0.4;
+// Columns go to threads in multiples of this: one cache line of float32, and the widest vector.
+constexpr int64_t kColumnBlock = 16;
+
+// A contiguous tensor seen as [outer][size][inner], `size` being the dimension that is normalised.
+struct Shape {
+  int64_t outer = 1, size = 1, inner = 1;
+};
+Shape split_at(const Tensor& self, int64_t dim) {
+  Shape shape;
+  for (int64_t i = 0; i < self.dim(); ++i) {
+    (i < dim ? shape.outer : i == dim ? shape.size : shape.inner) *= self.size(i);
+  }
+  return shape;
+}
+
+// Calls rows(first_row, rows) when the dimension is innermost, else columns(offset, columns) for strips of columns.
+// `offset` counts elements from the start of the tensor.
+template <class Rows, class Columns>
+void for_each_strip(const Shape& shape, double nanoseconds, const Rows& rows, const Columns& columns) {
+  const double strip_cost = nanoseconds * static_cast<double>(shape.size);
+  if (shape.inner == 1) {
+    for_each_range(shape.outer, strip_cost, [&](int64_t begin, int64_t end) { rows(begin, end - begin); });
+    return;
+  }
+  const int64_t blocks = (shape.inner + kColumnBlock - 1) / kColumnBlock;
+  for_each_range(shape.outer * blocks, strip_cost * std::min(kColumnBlock, shape.inner),
+                 [&](int64_t begin, int64_t end) {
+                   while (begin < end) {
+                     const int64_t outer = begin / blocks;
+                     const int64_t last = std::min(end, (outer + 1) * blocks);
+                     const int64_t first_column = (begin - outer * blocks) * kColumnBlock;
+                     const int64_t last_column = std::min(shape.inner, (last - outer * blocks) * kColumnBlock);
+                     columns(outer * shape.size * shape.inner + first_column, last_column - first_column);
+                     begin = last;
+                   }
+                 });
+}
+
+// True when our kernels serve this call. An invalid dim is ATen's to refuse, in its words.
+bool is_ours(DecisionPoint& point, const Tensor& self, int64_t dim) {
+  if (!is_floating_index(dtype_index(self.scalar_type()))) return point.count(Decision::dtype);
+  const int64_t dims = std::max<int64_t>(self.dim(), 1);
+  if (dim < -dims || dim >= dims) return point.count(Decision::arguments);
+  return point.count(Decision::taken);
+}
+
+// ATen returns a contiguous result whatever the layout of `self`.
+Tensor forward(const SoftmaxKernels& kernel, const Tensor& self, int64_t dim) {
+  const Tensor input = self.contiguous();
+  Tensor result(at::detail::empty_cpu(self.sizes(), self.scalar_type()));
+  if (result.numel() == 0) return result;
+  const Shape shape = split_at(input, at::maybe_wrap_dim(dim, self.dim()));
+  const int64_t bytes = input.element_size();
+  char* out = static_cast<char*>(result.data_ptr());
+  const char* in = static_cast<const char*>(input.const_data_ptr());
+  for_each_strip(
+      shape, kForwardCost,
+      [&](int64_t row, int64_t rows) {
+        const int64_t offset = row * shape.size * bytes;
+        kernel.rows(out + offset, in + offset, rows, shape.size);
+      },
+      [&](int64_t offset, int64_t columns) {
+        kernel.columns(out + offset * bytes, in + offset * bytes, shape.size, columns, shape.inner);
+      });
+  return result;
+}
+
+Tensor backward(const SoftmaxBackwardKernels& kernel, const Tensor& grad_output, const Tensor& output, int64_t dim) {
+  const Tensor grad = grad_output.contiguous(), saved = output.contiguous();
+  Tensor result(at::detail::empty_cpu(grad.sizes(), grad.scalar_type()));
+  if (result.numel() == 0) return result;
+  const Shape shape = split_at(grad, at::maybe_wrap_dim(dim, grad.dim()));
+  const int64_t bytes = grad.element_size();
+  char* out = static_cast<char*>(result.data_ptr());
+  const char* first = static_cast<const char*>(grad.const_data_ptr());
+  const char* second = static_cast<const char*>(saved.const_data_ptr());
+  for_each_strip(
+      shape, kBackwardCost,
+      [&](int64_t row, int64_t rows) {
+        const int64_t offset = row * shape.size * bytes;
+        kernel.rows(out + offset, first + offset, second + offset, rows, shape.size);
+      },
+      [&](int64_t offset, int64_t columns) {
+        offset *= bytes;
+        kernel.columns(out + offset, first + offset, second + offset, shape.size, columns, shape.inner);
+      });
+  return result;
+}
+
+// What softmax and log_softmax share. `Self` names the kernels and the operators.
+template <class Self>
+struct SoftmaxOperator {
+  static constexpr bool kFusible = false, kSavesResult = true;
+
+  static bool differentiable(const Tensor& self) { return is_floating_index(dtype_index(self.scalar_type())); }
+
+  static Tensor cpu(const Tensor& self, int64_t dim, std::optional<at::ScalarType> dtype) {
+    if (dtype && *dtype != self.scalar_type()) return cpu(self.to(*dtype), dim, std::nullopt);
+    static DecisionPoint& point = *new DecisionPoint(Self::kOperator);
+    if (!is_ours(point, self, dim)) return Self::Aten::call(self, dim, dtype);
+    return forward(Self::forward_kernels(dtype_index(self.scalar_type())), self, dim);
+  }
+
+  static Tensor& out_cpu(const Tensor& self, int64_t dim, std::optional<at::ScalarType> dtype, Tensor& out) {
+    return Self::AtenOut::call(self, dim, dtype, out);
+  }
+
+  static Tensor backward_cpu(const Tensor& grad_output, const Tensor& output, int64_t dim, at::ScalarType input_dtype) {
+    static DecisionPoint& point = *new DecisionPoint(Self::kBackwardOperator);
+    if (grad_output.scalar_type() != output.scalar_type() || grad_output.scalar_type() != input_dtype ||
+        grad_output.sizes() != output.sizes()) {
+      point.count(Decision::arguments);
+      return Self::AtenBackward::call(grad_output, output, dim, input_dtype);
+    }
+    if (!is_ours(point, grad_output, dim)) return Self::AtenBackward::call(grad_output, output, dim, input_dtype);
+    return rusttorch::backward(Self::backward_kernels(dtype_index(output.scalar_type())), grad_output, output, dim);
+  }
+
+  // With `dtype` the gradient arrives in it; the engine casts what we return to the input's.
+  static Tensor backward(const Tensor& grad_output, const Tensor& saved, bool /*saved_is_result*/, int64_t dim,
+                         std::optional<at::ScalarType> /*dtype*/) {
+    return handle<typename Self::AtenBackward>().call(grad_output, saved, dim, saved.scalar_type());
+  }
+
+  static void register_all(torch::Library& library) {
+    using Aten = typename Self::Aten;
+    define<Aten>(library);
+    implement<Aten>(library, c10::DispatchKey::CPU, &Self::cpu);
+    implement<Aten>(library, c10::DispatchKey::AutogradCPU, &UnaryAutograd<Self>::functional);
+    define<typename Self::AtenOut>(library);
+    implement<typename Self::AtenOut>(library, c10::DispatchKey::CPU, &Self::out_cpu);
+    implement_pass_through<typename Self::AtenOut, kFusible>(library);
+    implement_version_bump<typename Self::AtenOut>(library);
+    define<typename Self::AtenBackward>(library);
+    implement<typename Self::AtenBackward>(library, c10::DispatchKey::CPU, &Self::backward_cpu);
+    implement_pass_through<typename Self::AtenBackward, kFusible>(library);
+  }
+};
+
+struct Softmax : SoftmaxOperator<Softmax> {
+  using Aten = at::_ops::softmax_int;
+  using AtenOut = at::_ops::softmax_int_out;
+  using AtenBackward = at::_ops::_softmax_backward_data;
+  static constexpr const char *kName = "Softmax", *kOperator = "softmax", *kBackwardOperator = "_softmax_backward_data";
+  static SoftmaxKernels forward_kernels(int dtype) { return {kernels().softmax[dtype], kernels().softmax_columns[dtype]}; }
+  static SoftmaxBackwardKernels backward_kernels(int dtype) {
+    return {kernels().softmax_backward[dtype], kernels().softmax_columns_backward[dtype]};
+  }
+};
+
+struct LogSoftmax : SoftmaxOperator<LogSoftmax> {
+  using Aten = at::_ops::log_softmax_int;
+  using AtenOut = at::_ops::log_softmax_int_out;
+  using AtenBackward = at::_ops::_log_softmax_backward_data;
+  static constexpr const char *kName = "LogSoftmax", *kOperator = "log_softmax",
+                              *kBackwardOperator = "_log_softmax_backward_data";
+  static SoftmaxKernels forward_kernels(int dtype) {
+    return {kernels().log_softmax[dtype], kernels().log_softmax_columns[dtype]};
+  }
+  static SoftmaxBackwardKernels backward_kernels(int dtype) {
+    return {kernels().log_softmax_backward[dtype], kernels().log_softmax_columns_backward[dtype]};
+  }
+};
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(rusttorch, library) {
+  Softmax::register_all(library);
+  LogSoftmax::register_all(library);
+}
+
+}  // namespace rusttorch

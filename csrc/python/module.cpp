@@ -1,0 +1,29 @@
+// The Python module torchext._C: the short way from Python to the operators, and the state that Python may read or set.
+#include <torch/csrc/utils/pybind.h>
+
+#include "../kernels/dispatch.h"
+#include "../ops/counters.h"
+#include "calls.h"
+#include "limits.h"
+
+namespace py = pybind11;
+
+PYBIND11_MODULE(TORCH_EXTENSION_NAME, module) {
+  rusttorch::register_calls(module);
+  rusttorch::register_limits(module);
+
+  module.def("counters", &rusttorch::read_counters, "Operator -> decision -> count, since the last reset.");
+  module.def("reset_counters", &rusttorch::reset_counters, "Sets every counter to zero.");
+
+  module.def("available_isas", &rusttorch::available_isas, "Kernel tables this CPU can run, best first.");
+  module.def("current_isa", [] { return std::string(rusttorch::kernels().name); }, "Name of the active kernel table.");
+  module.def("float_lanes", [] { return rusttorch::kernels().float_lanes; }, "float32 lanes of the active table.");
+  module.def("isa_environment_error", &rusttorch::isa_environment_error, "What is wrong with TORCHEXT_ISA, or ''.");
+  module.def(
+      "use_isa",
+      [](const std::string& name) {
+        const std::string problem = rusttorch::use_isa(name);
+        if (!problem.empty()) throw py::value_error(problem);
+      },
+      py::arg("name"), "Makes `name` the active table; ValueError where the CPU or the library lacks it.");
+}

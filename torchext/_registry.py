@@ -1,0 +1,112 @@
+"""The list of drop-in functions. Tests, benchmarks, documentation and patching take their rows from here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+import torch
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+class Case(NamedTuple):
+    """One call to measure."""
+
+    label: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+Inputs = Callable[[int, torch.dtype], list[Case]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One drop-in function.
+
+    Attributes:
+        name: its name in torchext.
+        function: ours.
+        original: what it replaces; same signature, same meaning.
+        aten_overloads: the ATen operators it stands for, ``"gelu"`` or ``"add.Tensor"``.
+        family: ``"arithmetic"``, ``"activation"`` or ``"softmax"``.
+        opinfo: name of PyTorch's own test description (``op_db``), or None where there is none.
+        bench_inputs: calls to measure, for about n elements of a dtype.
+        counters: decision points that count its forward calls.
+        differentiable: whether forward + backward is measured.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    original: Callable[..., Any]
+    aten_overloads: tuple[str, ...]
+    family: str
+    opinfo: str | None
+    bench_inputs: Inputs
+    counters: tuple[str, ...] = field(default=())
+    differentiable: bool = True
+
+
+_rows: dict[str, Row] = {}
+
+
+def flat(n: int, dtype: torch.dtype) -> list[Case]:
+    """One flat tensor of n normally distributed elements."""
+    return [Case("flat", (torch.randn(n).to(dtype),), {})]
+
+
+def operands(n: int, dtype: torch.dtype) -> list[Case]:
+    """Two tensors of n elements, a number, and both directions of broadcasting; divisors are away from zero."""
+    columns = max(1, 2 ** (n.bit_length() // 2))
+    shape = (n // columns, columns)
+    divisor = (torch.rand(shape) + 0.5).to(dtype)
+    a = torch.randn(shape).to(dtype)
+    return [
+        Case("flat", (a.flatten(), divisor.flatten()), {}),
+        Case("scalar", (a.flatten(), 1.5), {}),
+        Case("row", (a, divisor[0].clone()), {}),
+        Case("column", (a, divisor[:, :1].clone()), {}),
+    ]
+
+
+def triple(n: int, dtype: torch.dtype) -> list[Case]:
+    """Three flat tensors of n elements."""
+    return [Case("flat", tuple(torch.randn(n).to(dtype) for _ in range(3)), {})]
+
+
+def matrices(n: int, dtype: torch.dtype) -> list[Case]:
+    """A square matrix of about n elements, along either dimension."""
+    side = max(1, round(n**0.5))
+    matrix = torch.randn(side, side).to(dtype)
+    return [Case(f"({side},{side}) dim {dim}", (matrix, dim), {}) for dim in (0, 1)]
+
+
+def drop_in(
+    original: Callable[..., Any],
+    *,
+    aten_overloads: tuple[str, ...],
+    family: str,
+    opinfo: str | None = None,
+    bench_inputs: Inputs = flat,
+    counters: tuple[str, ...] = (),
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+    """Registers the function below as the replacement of ``original``; see :class:`Row`. The function stays as it is."""
+
+    def register(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+        name = function.__name__
+        _rows[name] = Row(
+            name, function, original, aten_overloads, family, opinfo, bench_inputs, counters or (name,)
+        )
+        return function
+
+    return register
+
+
+def rows() -> tuple[Row, ...]:
+    """All rows, in the order of their definition."""
+    import torchext.functional  # noqa: F401  (defines them)
+
+    return tuple(_rows.values())

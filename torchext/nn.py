@@ -1,0 +1,111 @@
+"""torch.nn's activation modules with our kernels in ``forward``.
+
+Every class here is a subclass of torch's of the same name, with the same arguments, the same state and the same ``repr``: a
+model may swap one for the other, and ``isinstance(module, torch.nn.GELU)`` stays true. Shapes: any, result like the input.
+
+Example:
+    >>> torchext.nn.Mish()(torch.zeros(2))
+    tensor([0., 0.])
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from torchext import functional
+
+__all__ = [
+    "ELU", "GELU", "LeakyReLU", "LogSoftmax", "Mish", "ReLU", "SELU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign",
+    "Tanh",
+]  # fmt: skip
+
+
+class ReLU(nn.ReLU):
+    """:func:`torchext.relu`; arguments as :class:`torch.nn.ReLU`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.relu(input, self.inplace)
+
+
+class LeakyReLU(nn.LeakyReLU):
+    """:func:`torchext.leaky_relu`; arguments as :class:`torch.nn.LeakyReLU`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.leaky_relu(input, self.negative_slope, self.inplace)
+
+
+class ELU(nn.ELU):
+    """:func:`torchext.elu`; arguments as :class:`torch.nn.ELU`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.elu(input, self.alpha, self.inplace)
+
+
+class SELU(nn.SELU):
+    """:func:`torchext.selu`; arguments as :class:`torch.nn.SELU`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.selu(input, self.inplace)
+
+
+class GELU(nn.GELU):
+    """:func:`torchext.gelu`; arguments as :class:`torch.nn.GELU`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.gelu(input, self.approximate)
+
+
+class Sigmoid(nn.Sigmoid):
+    """:func:`torchext.sigmoid`; as :class:`torch.nn.Sigmoid`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.sigmoid(input)
+
+
+class Tanh(nn.Tanh):
+    """:func:`torchext.tanh`; as :class:`torch.nn.Tanh`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.tanh(input)
+
+
+class Softplus(nn.Softplus):
+    """:func:`torchext.softplus`; arguments as :class:`torch.nn.Softplus`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.softplus(input, self.beta, self.threshold)
+
+
+class Softsign(nn.Softsign):
+    """:func:`torchext.softsign`; as :class:`torch.nn.Softsign`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.softsign(input)
+
+
+class SiLU(nn.SiLU):
+    """:func:`torchext.silu`; arguments as :class:`torch.nn.SiLU`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.silu(input, self.inplace)
+
+
+class Mish(nn.Mish):
+    """:func:`torchext.mish`; arguments as :class:`torch.nn.Mish`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.mish(input, self.inplace)
+
+
+class Softmax(nn.Softmax):
+    """:func:`torchext.softmax`; arguments as :class:`torch.nn.Softmax`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.softmax(input, self.dim, _stacklevel=5)
+
+
+class LogSoftmax(nn.LogSoftmax):
+    """:func:`torchext.log_softmax`; arguments as :class:`torch.nn.LogSoftmax`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.log_softmax(input, self.dim, _stacklevel=5)
