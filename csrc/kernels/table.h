@@ -15,7 +15,8 @@ using UnaryKernel = void (*)(void* out, const void* in, int64_t n, const Paramet
 // grad_input[i] = grad_output[i] * f'(saved[i]); `saved` is the input or the result, as the functor says.
 using BackwardKernel = void (*)(void* grad_input, const void* grad_output, const void* saved, int64_t n,
                                 const Parameters&);
-// out[i] = f(a[i * a_step], b[i * b_step]); steps are 0 (broadcast one element) or 1; out == a or out == b is allowed.
+// out[i] = f(a[i * a_step], b[i * b_step]); steps are 0 (broadcast one element), 1, or kScalarStep (types.h);
+// out == a or out == b is allowed.
 using BinaryKernel = void (*)(void* out, const void* a, const void* b, int64_t n, int64_t a_step, int64_t b_step,
                               const Parameters&);
 // out[i] = f(a[i * a_step], b[i * b_step], c[i * c_step]).
@@ -46,6 +47,12 @@ struct KernelTable {
 #define RUSTTORCH_ROW(name, Functor) BinaryKernel name[kDtypes];  // div: floating dtypes only, the others are null
   RUSTTORCH_ARITHMETIC(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
+  // out = in + a, in * a (integers: parameters.integer), in / a (floating dtypes): the number keeps the precision of the
+  // arithmetic, so that bfloat16 + 0.1 adds a float32 0.1, as in torch.
+  UnaryKernel add_scalar[kDtypes];
+  UnaryKernel mul_scalar[kDtypes];
+  UnaryKernel div_scalar[kDtypes];
+  UnaryKernel relu_integer[kDtypes];  // integer dtypes only: max(x, 0)
   TernaryKernel fused_multiply_add[kDtypes];
   AnyZeroKernel any_zero[kDtypes];  // integer dtypes only
 

@@ -17,6 +17,10 @@ enum DtypeIndex : int { kFloat32, kFloat64, kBFloat16, kFloat16, kInt32, kInt64 
 inline constexpr int kFloatingDtypes = 4;
 inline constexpr int kDtypes = 6;
 
+// Step of a broadcast operand that is one value of the compute type: float for bfloat16 and float16, else the dtype
+// itself. ATen keeps a one-element divisor or factor of a reduced-precision operation in float32; so can the caller.
+inline constexpr int64_t kScalarStep = -1;
+
 // Scalar arguments of a kernel. `integer` carries what a double cannot hold exactly (int64 alpha) and flags.
 struct Parameters {
   double a = 0, b = 0, c = 0;

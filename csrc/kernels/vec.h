@@ -33,6 +33,7 @@
 //   to_float(Vec<int32_t>) to_double(Vec<int64_t>)  exact for |v| < 2^24, < 2^51
 //   scale(v, n)                              v * 2^n for integer-valued floating n, rounded once, |n| <= 300 (float) or
 //                                            2200 (double): overflow to inf and gradual underflow included
+//   divide_trunc(a, b) divide_floor(a, b)    Vec<int32_t>: exact; INT_MIN / -1 = INT_MIN; b = 0 gives anything, no trap
 //   gather_table16(const float* table, Vec<int32_t> index)   table[index & 15]; small lookup tables
 // Across lanes (fixed order: halves, then halves of halves)
 //   reduce_add(v) reduce_max(v)              reduce_max: any NaN gives NaN

@@ -503,6 +503,21 @@ RUSTTORCH_INLINE Vec<double> to_double(Vec<int64_t> v) {
 }
 RUSTTORCH_INLINE Vec<float> scale(Vec<float> v, Vec<float> n) { return scale_in_steps(v, n); }
 RUSTTORCH_INLINE Vec<double> scale(Vec<double> v, Vec<double> n) { return scale_in_steps(v, n); }
+// Doubles hold 32-bit operands and their quotient's position between integers exactly. The conversion back gives
+// INT_MIN for whatever does not fit: 2^31 = INT_MIN / -1, and the infinities of a zero divisor.
+template <bool floored>
+RUSTTORCH_INLINE __m128i divide_half(__m128i a, __m128i b) {
+  const __m256d quotient = _mm256_div_pd(_mm256_cvtepi32_pd(a), _mm256_cvtepi32_pd(b));
+  return _mm256_cvttpd_epi32(floored ? floor(Vec<double>(quotient)).raw : quotient);
+}
+template <bool floored>
+RUSTTORCH_INLINE Vec<int32_t> divide_integers(Vec<int32_t> a, Vec<int32_t> b) {
+  const __m128i low = divide_half<floored>(_mm256_castsi256_si128(a.raw), _mm256_castsi256_si128(b.raw));
+  const __m128i high = divide_half<floored>(_mm256_extracti128_si256(a.raw, 1), _mm256_extracti128_si256(b.raw, 1));
+  return Vec<int32_t>(_mm256_set_m128i(high, low));
+}
+RUSTTORCH_INLINE Vec<int32_t> divide_trunc(Vec<int32_t> a, Vec<int32_t> b) { return divide_integers<false>(a, b); }
+RUSTTORCH_INLINE Vec<int32_t> divide_floor(Vec<int32_t> a, Vec<int32_t> b) { return divide_integers<true>(a, b); }
 RUSTTORCH_INLINE Vec<float> gather_table16(const float* table, Vec<int32_t> index) {
   const __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), index.raw);
   const __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), index.raw);

@@ -223,6 +223,14 @@ RUSTTORCH_INLINE Vec<float> to_float(Vec<int32_t> v) { return Vec<float>(float(v
 RUSTTORCH_INLINE Vec<double> to_double(Vec<int64_t> v) { return Vec<double>(double(v.raw)); }
 RUSTTORCH_INLINE Vec<float> scale(Vec<float> v, Vec<float> n) { return scale_in_steps(v, n); }
 RUSTTORCH_INLINE Vec<double> scale(Vec<double> v, Vec<double> n) { return scale_in_steps(v, n); }
+RUSTTORCH_INLINE Vec<int32_t> divide_trunc(Vec<int32_t> a, Vec<int32_t> b) {
+  return Vec<int32_t>(b.raw == 0 ? 0 : int32_t(int64_t(a.raw) / b.raw));
+}
+RUSTTORCH_INLINE Vec<int32_t> divide_floor(Vec<int32_t> a, Vec<int32_t> b) {
+  if (b.raw == 0) return Vec<int32_t>(0);
+  const int64_t quotient = int64_t(a.raw) / b.raw, remainder = int64_t(a.raw) % b.raw;
+  return Vec<int32_t>(int32_t(quotient - (remainder != 0 && (remainder < 0) != (b.raw < 0))));
+}
 RUSTTORCH_INLINE Vec<float> gather_table16(const float* table, Vec<int32_t> index) { return Vec<float>(table[index.raw & 15]); }
 
 template <class T>

@@ -1,0 +1,6 @@
+// The kernels with one lane: any CPU.
+#include "region_scalar.h"
+
+#include "isa_table.h"
+
+#include "region_end.h"

@@ -1,0 +1,461 @@
+// Vec and Mask for NEON (aarch64): 128 bits. The contract is in vec.h.
+#pragma once
+#include "vec.h"
+
+namespace rusttorch::RUSTTORCH_ISA {
+
+template <>
+struct Mask<float> {  // all bits of a lane set, or none
+  uint32x4_t raw;
+  explicit RUSTTORCH_INLINE Mask(uint32x4_t value) : raw(value) {}
+};
+template <>
+struct Mask<double> {  // all bits of a lane set, or none
+  uint64x2_t raw;
+  explicit RUSTTORCH_INLINE Mask(uint64x2_t value) : raw(value) {}
+};
+template <>
+struct Mask<int32_t> {  // all bits of a lane set, or none
+  uint32x4_t raw;
+  explicit RUSTTORCH_INLINE Mask(uint32x4_t value) : raw(value) {}
+};
+template <>
+struct Mask<int64_t> {  // all bits of a lane set, or none
+  uint64x2_t raw;
+  explicit RUSTTORCH_INLINE Mask(uint64x2_t value) : raw(value) {}
+};
+
+RUSTTORCH_INLINE uint32x4_t first_lanes_32(int64_t n) {
+  const int32x4_t index = {0, 1, 2, 3};
+  return vcltq_s32(index, vdupq_n_s32(int32_t(n)));
+}
+RUSTTORCH_INLINE uint64x2_t first_lanes_64(int64_t n) {
+  const int64x2_t index = {0, 1};
+  return vcltq_s64(index, vdupq_n_s64(n));
+}
+
+// There are no masked moves: partial vectors go through a copy in memory.
+template <class T, int lanes>
+struct Copy {
+  T values[lanes];
+  RUSTTORCH_INLINE Copy() {}
+  RUSTTORCH_INLINE Copy(const T* p, int64_t n) : values{} {
+    for (int64_t i = 0; i < n; ++i) values[i] = p[i];
+  }
+  RUSTTORCH_INLINE void move_to(T* p, int64_t n) const {
+    for (int64_t i = 0; i < n; ++i) p[i] = values[i];
+  }
+};
+
+RUSTTORCH_INLINE uint16x4_t narrow_bfloat16(float32x4_t value) {
+  const uint32x4_t word = vreinterpretq_u32_f32(value);
+  const uint32x4_t kept_odd = vandq_u32(vshrq_n_u32(word, 16), vdupq_n_u32(1));
+  const uint32x4_t rounded = vaddq_u32(vaddq_u32(word, vdupq_n_u32(0x7fff)), kept_odd);
+  const uint32x4_t result = vbslq_u32(vceqq_f32(value, value), rounded, vdupq_n_u32(0x7fc00000));
+  return vshrn_n_u32(result, 16);
+}
+
+template <>
+struct Vec<float> {
+  static constexpr int lanes = 4;
+  float32x4_t raw;
+  Vec() = default;
+  explicit RUSTTORCH_INLINE Vec(float32x4_t value) : raw(value) {}
+  explicit RUSTTORCH_INLINE Vec(float value) : raw(vdupq_n_f32(value)) {}
+  static RUSTTORCH_INLINE Vec load(const float* p) { return Vec(vld1q_f32(p)); }
+  static RUSTTORCH_INLINE Vec load(const float* p, int64_t n) { return load(Copy<float, 4>(p, n).values); }
+  static RUSTTORCH_INLINE Vec load(const bfloat16* p) {
+    return Vec(vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(&p->bits), 16)));
+  }
+  static RUSTTORCH_INLINE Vec load(const bfloat16* p, int64_t n) { return load(Copy<bfloat16, 4>(p, n).values); }
+  static RUSTTORCH_INLINE Vec load(const float16* p) {
+    return Vec(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(&p->bits))));
+  }
+  static RUSTTORCH_INLINE Vec load(const float16* p, int64_t n) { return load(Copy<float16, 4>(p, n).values); }
+  RUSTTORCH_INLINE void store(float* p) const { vst1q_f32(p, raw); }
+  RUSTTORCH_INLINE void store(float* p, int64_t n) const {
+    Copy<float, 4> copy;
+    store(copy.values);
+    copy.move_to(p, n);
+  }
+  RUSTTORCH_INLINE void store(bfloat16* p) const { vst1_u16(&p->bits, narrow_bfloat16(raw)); }
+  RUSTTORCH_INLINE void store(bfloat16* p, int64_t n) const {
+    Copy<bfloat16, 4> copy;
+    store(copy.values);
+    copy.move_to(p, n);
+  }
+  RUSTTORCH_INLINE void store(float16* p) const { vst1_u16(&p->bits, vreinterpret_u16_f16(vcvt_f16_f32(raw))); }
+  RUSTTORCH_INLINE void store(float16* p, int64_t n) const {
+    Copy<float16, 4> copy;
+    store(copy.values);
+    copy.move_to(p, n);
+  }
+};
+
+template <>
+struct Vec<double> {
+  static constexpr int lanes = 2;
+  float64x2_t raw;
+  Vec() = default;
+  explicit RUSTTORCH_INLINE Vec(float64x2_t value) : raw(value) {}
+  explicit RUSTTORCH_INLINE Vec(double value) : raw(vdupq_n_f64(value)) {}
+  static RUSTTORCH_INLINE Vec load(const double* p) { return Vec(vld1q_f64(p)); }
+  static RUSTTORCH_INLINE Vec load(const double* p, int64_t n) { return load(Copy<double, 2>(p, n).values); }
+  RUSTTORCH_INLINE void store(double* p) const { vst1q_f64(p, raw); }
+  RUSTTORCH_INLINE void store(double* p, int64_t n) const {
+    Copy<double, 2> copy;
+    store(copy.values);
+    copy.move_to(p, n);
+  }
+};
+
+template <>
+struct Vec<int32_t> {
+  static constexpr int lanes = 4;
+  int32x4_t raw;
+  Vec() = default;
+  explicit RUSTTORCH_INLINE Vec(int32x4_t value) : raw(value) {}
+  explicit RUSTTORCH_INLINE Vec(int32_t value) : raw(vdupq_n_s32(value)) {}
+  static RUSTTORCH_INLINE Vec load(const int32_t* p) { return Vec(vld1q_s32(p)); }
+  static RUSTTORCH_INLINE Vec load(const int32_t* p, int64_t n) { return load(Copy<int32_t, 4>(p, n).values); }
+  RUSTTORCH_INLINE void store(int32_t* p) const { vst1q_s32(p, raw); }
+  RUSTTORCH_INLINE void store(int32_t* p, int64_t n) const {
+    Copy<int32_t, 4> copy;
+    store(copy.values);
+    copy.move_to(p, n);
+  }
+};
+
+template <>
+struct Vec<int64_t> {
+  static constexpr int lanes = 2;
+  int64x2_t raw;
+  Vec() = default;
+  explicit RUSTTORCH_INLINE Vec(int64x2_t value) : raw(value) {}
+  explicit RUSTTORCH_INLINE Vec(int64_t value) : raw(vdupq_n_s64(value)) {}
+  static RUSTTORCH_INLINE Vec load(const int64_t* p) { return Vec(vld1q_s64(p)); }
+  static RUSTTORCH_INLINE Vec load(const int64_t* p, int64_t n) { return load(Copy<int64_t, 2>(p, n).values); }
+  RUSTTORCH_INLINE void store(int64_t* p) const { vst1q_s64(p, raw); }
+  RUSTTORCH_INLINE void store(int64_t* p, int64_t n) const {
+    Copy<int64_t, 2> copy;
+    store(copy.values);
+    copy.move_to(p, n);
+  }
+};
+
+RUSTTORCH_INLINE Vec<float> operator+(Vec<float> a, Vec<float> b) { return Vec<float>(vaddq_f32(a.raw, b.raw)); }
+RUSTTORCH_INLINE Vec<float> operator-(Vec<float> a, Vec<float> b) { return Vec<float>(vsubq_f32(a.raw, b.raw)); }
+RUSTTORCH_INLINE Vec<double> operator+(Vec<double> a, Vec<double> b) { return Vec<double>(vaddq_f64(a.raw, b.raw)); }
+RUSTTORCH_INLINE Vec<double> operator-(Vec<double> a, Vec<double> b) { return Vec<double>(vsubq_f64(a.raw, b.raw)); }
+RUSTTORCH_INLINE Vec<int32_t> operator+(Vec<int32_t> a, Vec<int32_t> b) {
+  return Vec<int32_t>(vaddq_s32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int32_t> operator-(Vec<int32_t> a, Vec<int32_t> b) {
+  return Vec<int32_t>(vsubq_s32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int64_t> operator+(Vec<int64_t> a, Vec<int64_t> b) {
+  return Vec<int64_t>(vaddq_s64(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int64_t> operator-(Vec<int64_t> a, Vec<int64_t> b) {
+  return Vec<int64_t>(vsubq_s64(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<float> operator*(Vec<float> a, Vec<float> b) { return Vec<float>(vmulq_f32(a.raw, b.raw)); }
+RUSTTORCH_INLINE Vec<double> operator*(Vec<double> a, Vec<double> b) { return Vec<double>(vmulq_f64(a.raw, b.raw)); }
+RUSTTORCH_INLINE Vec<int32_t> operator*(Vec<int32_t> a, Vec<int32_t> b) {
+  return Vec<int32_t>(vmulq_s32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int64_t> operator*(Vec<int64_t> a, Vec<int64_t> b) {  // no instruction; unsigned, so that it wraps
+  const uint64_t low = uint64_t(vgetq_lane_s64(a.raw, 0)) * uint64_t(vgetq_lane_s64(b.raw, 0));
+  const uint64_t high = uint64_t(vgetq_lane_s64(a.raw, 1)) * uint64_t(vgetq_lane_s64(b.raw, 1));
+  return Vec<int64_t>(vcombine_s64(vcreate_s64(low), vcreate_s64(high)));
+}
+RUSTTORCH_INLINE Vec<float> operator/(Vec<float> a, Vec<float> b) { return Vec<float>(vdivq_f32(a.raw, b.raw)); }
+RUSTTORCH_INLINE Vec<double> operator/(Vec<double> a, Vec<double> b) { return Vec<double>(vdivq_f64(a.raw, b.raw)); }
+RUSTTORCH_INLINE Vec<float> operator-(Vec<float> a) { return Vec<float>(vnegq_f32(a.raw)); }
+RUSTTORCH_INLINE Vec<double> operator-(Vec<double> a) { return Vec<double>(vnegq_f64(a.raw)); }
+RUSTTORCH_INLINE Vec<int32_t> operator-(Vec<int32_t> a) { return Vec<int32_t>(vnegq_s32(a.raw)); }
+RUSTTORCH_INLINE Vec<int64_t> operator-(Vec<int64_t> a) { return Vec<int64_t>(vnegq_s64(a.raw)); }
+
+RUSTTORCH_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return Vec<float>(vfmaq_f32(c.raw, a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<float> fnma(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return Vec<float>(vfmsq_f32(c.raw, a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<float> sqrt(Vec<float> v) { return Vec<float>(vsqrtq_f32(v.raw)); }
+RUSTTORCH_INLINE Vec<float> abs(Vec<float> v) { return Vec<float>(vabsq_f32(v.raw)); }
+RUSTTORCH_INLINE Vec<float> copysign(Vec<float> magnitude, Vec<float> sign) {
+  return Vec<float>(vbslq_f32(vdupq_n_u32(0x80000000), sign.raw, magnitude.raw));
+}
+RUSTTORCH_INLINE Vec<float> round(Vec<float> v) { return Vec<float>(vrndnq_f32(v.raw)); }
+RUSTTORCH_INLINE Vec<float> floor(Vec<float> v) { return Vec<float>(vrndmq_f32(v.raw)); }
+RUSTTORCH_INLINE Vec<float> trunc(Vec<float> v) { return Vec<float>(vrndq_f32(v.raw)); }
+RUSTTORCH_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return Vec<double>(vfmaq_f64(c.raw, a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<double> fnma(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return Vec<double>(vfmsq_f64(c.raw, a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<double> sqrt(Vec<double> v) { return Vec<double>(vsqrtq_f64(v.raw)); }
+RUSTTORCH_INLINE Vec<double> abs(Vec<double> v) { return Vec<double>(vabsq_f64(v.raw)); }
+RUSTTORCH_INLINE Vec<double> copysign(Vec<double> magnitude, Vec<double> sign) {
+  return Vec<double>(vbslq_f64(vdupq_n_u64(0x8000000000000000), sign.raw, magnitude.raw));
+}
+RUSTTORCH_INLINE Vec<double> round(Vec<double> v) { return Vec<double>(vrndnq_f64(v.raw)); }
+RUSTTORCH_INLINE Vec<double> floor(Vec<double> v) { return Vec<double>(vrndmq_f64(v.raw)); }
+RUSTTORCH_INLINE Vec<double> trunc(Vec<double> v) { return Vec<double>(vrndq_f64(v.raw)); }
+RUSTTORCH_INLINE Vec<int32_t> abs(Vec<int32_t> v) { return Vec<int32_t>(vabsq_s32(v.raw)); }
+RUSTTORCH_INLINE Vec<int64_t> abs(Vec<int64_t> v) { return Vec<int64_t>(vabsq_s64(v.raw)); }
+
+// fmin and fmax hand on a NaN from either side; min_number is spelt out to return b then.
+RUSTTORCH_INLINE Vec<float> min_number(Vec<float> a, Vec<float> b) {
+  return Vec<float>(vbslq_f32(vcltq_f32(a.raw, b.raw), a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<float> minimum(Vec<float> a, Vec<float> b) { return Vec<float>(vminq_f32(a.raw, b.raw)); }
+RUSTTORCH_INLINE Vec<float> max_number(Vec<float> a, Vec<float> b) {
+  return Vec<float>(vbslq_f32(vcgtq_f32(a.raw, b.raw), a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<float> maximum(Vec<float> a, Vec<float> b) { return Vec<float>(vmaxq_f32(a.raw, b.raw)); }
+RUSTTORCH_INLINE Vec<double> min_number(Vec<double> a, Vec<double> b) {
+  return Vec<double>(vbslq_f64(vcltq_f64(a.raw, b.raw), a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<double> minimum(Vec<double> a, Vec<double> b) { return Vec<double>(vminq_f64(a.raw, b.raw)); }
+RUSTTORCH_INLINE Vec<double> max_number(Vec<double> a, Vec<double> b) {
+  return Vec<double>(vbslq_f64(vcgtq_f64(a.raw, b.raw), a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<double> maximum(Vec<double> a, Vec<double> b) { return Vec<double>(vmaxq_f64(a.raw, b.raw)); }
+RUSTTORCH_INLINE Vec<int32_t> min_number(Vec<int32_t> a, Vec<int32_t> b) {
+  return Vec<int32_t>(vminq_s32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int32_t> minimum(Vec<int32_t> a, Vec<int32_t> b) { return Vec<int32_t>(vminq_s32(a.raw, b.raw)); }
+RUSTTORCH_INLINE Vec<int32_t> max_number(Vec<int32_t> a, Vec<int32_t> b) {
+  return Vec<int32_t>(vmaxq_s32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int32_t> maximum(Vec<int32_t> a, Vec<int32_t> b) { return Vec<int32_t>(vmaxq_s32(a.raw, b.raw)); }
+RUSTTORCH_INLINE Vec<int64_t> min_number(Vec<int64_t> a, Vec<int64_t> b) {
+  return Vec<int64_t>(vbslq_s64(vcltq_s64(a.raw, b.raw), a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int64_t> minimum(Vec<int64_t> a, Vec<int64_t> b) { return min_number(a, b); }
+RUSTTORCH_INLINE Vec<int64_t> max_number(Vec<int64_t> a, Vec<int64_t> b) {
+  return Vec<int64_t>(vbslq_s64(vcgtq_s64(a.raw, b.raw), a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int64_t> maximum(Vec<int64_t> a, Vec<int64_t> b) { return max_number(a, b); }
+
+RUSTTORCH_INLINE Mask<float> operator<(Vec<float> a, Vec<float> b) { return Mask<float>(vcltq_f32(a.raw, b.raw)); }
+RUSTTORCH_INLINE Mask<float> operator<=(Vec<float> a, Vec<float> b) { return Mask<float>(vcleq_f32(a.raw, b.raw)); }
+RUSTTORCH_INLINE Mask<float> operator>(Vec<float> a, Vec<float> b) { return Mask<float>(vcgtq_f32(a.raw, b.raw)); }
+RUSTTORCH_INLINE Mask<float> operator>=(Vec<float> a, Vec<float> b) { return Mask<float>(vcgeq_f32(a.raw, b.raw)); }
+RUSTTORCH_INLINE Mask<float> operator==(Vec<float> a, Vec<float> b) { return Mask<float>(vceqq_f32(a.raw, b.raw)); }
+RUSTTORCH_INLINE Mask<float> operator!=(Vec<float> a, Vec<float> b) {
+  return Mask<float>(vmvnq_u32(vceqq_f32(a.raw, b.raw)));
+}
+RUSTTORCH_INLINE Mask<double> operator<(Vec<double> a, Vec<double> b) { return Mask<double>(vcltq_f64(a.raw, b.raw)); }
+RUSTTORCH_INLINE Mask<double> operator<=(Vec<double> a, Vec<double> b) { return Mask<double>(vcleq_f64(a.raw, b.raw)); }
+RUSTTORCH_INLINE Mask<double> operator>(Vec<double> a, Vec<double> b) { return Mask<double>(vcgtq_f64(a.raw, b.raw)); }
+RUSTTORCH_INLINE Mask<double> operator>=(Vec<double> a, Vec<double> b) { return Mask<double>(vcgeq_f64(a.raw, b.raw)); }
+RUSTTORCH_INLINE Mask<double> operator==(Vec<double> a, Vec<double> b) { return Mask<double>(vceqq_f64(a.raw, b.raw)); }
+RUSTTORCH_INLINE Mask<double> operator!=(Vec<double> a, Vec<double> b) {
+  return Mask<double>(veorq_u64(vceqq_f64(a.raw, b.raw), vdupq_n_u64(~uint64_t(0))));
+}
+RUSTTORCH_INLINE Mask<int32_t> operator<(Vec<int32_t> a, Vec<int32_t> b) {
+  return Mask<int32_t>(vcltq_s32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int32_t> operator<=(Vec<int32_t> a, Vec<int32_t> b) {
+  return Mask<int32_t>(vcleq_s32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int32_t> operator>(Vec<int32_t> a, Vec<int32_t> b) {
+  return Mask<int32_t>(vcgtq_s32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int32_t> operator>=(Vec<int32_t> a, Vec<int32_t> b) {
+  return Mask<int32_t>(vcgeq_s32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int32_t> operator==(Vec<int32_t> a, Vec<int32_t> b) {
+  return Mask<int32_t>(vceqq_s32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int32_t> operator!=(Vec<int32_t> a, Vec<int32_t> b) {
+  return Mask<int32_t>(vmvnq_u32(vceqq_s32(a.raw, b.raw)));
+}
+RUSTTORCH_INLINE Mask<int64_t> operator<(Vec<int64_t> a, Vec<int64_t> b) {
+  return Mask<int64_t>(vcltq_s64(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int64_t> operator<=(Vec<int64_t> a, Vec<int64_t> b) {
+  return Mask<int64_t>(vcleq_s64(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int64_t> operator>(Vec<int64_t> a, Vec<int64_t> b) {
+  return Mask<int64_t>(vcgtq_s64(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int64_t> operator>=(Vec<int64_t> a, Vec<int64_t> b) {
+  return Mask<int64_t>(vcgeq_s64(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int64_t> operator==(Vec<int64_t> a, Vec<int64_t> b) {
+  return Mask<int64_t>(vceqq_s64(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int64_t> operator!=(Vec<int64_t> a, Vec<int64_t> b) {
+  return Mask<int64_t>(veorq_u64(vceqq_s64(a.raw, b.raw), vdupq_n_u64(~uint64_t(0))));
+}
+RUSTTORCH_INLINE Mask<float> operator&(Mask<float> a, Mask<float> b) { return Mask<float>(vandq_u32(a.raw, b.raw)); }
+RUSTTORCH_INLINE Mask<float> operator|(Mask<float> a, Mask<float> b) { return Mask<float>(vorrq_u32(a.raw, b.raw)); }
+RUSTTORCH_INLINE Mask<float> operator^(Mask<float> a, Mask<float> b) { return Mask<float>(veorq_u32(a.raw, b.raw)); }
+RUSTTORCH_INLINE Mask<float> operator~(Mask<float> a) { return Mask<float>(vmvnq_u32(a.raw)); }
+RUSTTORCH_INLINE Mask<double> operator&(Mask<double> a, Mask<double> b) {
+  return Mask<double>(vandq_u64(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<double> operator|(Mask<double> a, Mask<double> b) {
+  return Mask<double>(vorrq_u64(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<double> operator^(Mask<double> a, Mask<double> b) {
+  return Mask<double>(veorq_u64(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<double> operator~(Mask<double> a) {
+  return Mask<double>(veorq_u64(a.raw, vdupq_n_u64(~uint64_t(0))));
+}
+RUSTTORCH_INLINE Mask<int32_t> operator&(Mask<int32_t> a, Mask<int32_t> b) {
+  return Mask<int32_t>(vandq_u32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int32_t> operator|(Mask<int32_t> a, Mask<int32_t> b) {
+  return Mask<int32_t>(vorrq_u32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int32_t> operator^(Mask<int32_t> a, Mask<int32_t> b) {
+  return Mask<int32_t>(veorq_u32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int32_t> operator~(Mask<int32_t> a) { return Mask<int32_t>(vmvnq_u32(a.raw)); }
+RUSTTORCH_INLINE Mask<int64_t> operator&(Mask<int64_t> a, Mask<int64_t> b) {
+  return Mask<int64_t>(vandq_u64(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int64_t> operator|(Mask<int64_t> a, Mask<int64_t> b) {
+  return Mask<int64_t>(vorrq_u64(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int64_t> operator^(Mask<int64_t> a, Mask<int64_t> b) {
+  return Mask<int64_t>(veorq_u64(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Mask<int64_t> operator~(Mask<int64_t> a) {
+  return Mask<int64_t>(veorq_u64(a.raw, vdupq_n_u64(~uint64_t(0))));
+}
+RUSTTORCH_INLINE Mask<float> is_nan(Vec<float> v) { return v != v; }
+RUSTTORCH_INLINE Mask<double> is_nan(Vec<double> v) { return v != v; }
+RUSTTORCH_INLINE Vec<float> select(Mask<float> mask, Vec<float> yes, Vec<float> no) {
+  return Vec<float>(vbslq_f32(mask.raw, yes.raw, no.raw));
+}
+RUSTTORCH_INLINE Vec<double> select(Mask<double> mask, Vec<double> yes, Vec<double> no) {
+  return Vec<double>(vbslq_f64(mask.raw, yes.raw, no.raw));
+}
+RUSTTORCH_INLINE Vec<int32_t> select(Mask<int32_t> mask, Vec<int32_t> yes, Vec<int32_t> no) {
+  return Vec<int32_t>(vbslq_s32(mask.raw, yes.raw, no.raw));
+}
+RUSTTORCH_INLINE Vec<int64_t> select(Mask<int64_t> mask, Vec<int64_t> yes, Vec<int64_t> no) {
+  return Vec<int64_t>(vbslq_s64(mask.raw, yes.raw, no.raw));
+}
+RUSTTORCH_INLINE bool any(Mask<float> mask) { return vmaxvq_u32(mask.raw) != 0; }
+RUSTTORCH_INLINE bool all(Mask<float> mask) { return vminvq_u32(mask.raw) != 0; }
+RUSTTORCH_INLINE bool any(Mask<double> mask) { return vmaxvq_u32(vreinterpretq_u32_u64(mask.raw)) != 0; }
+RUSTTORCH_INLINE bool all(Mask<double> mask) { return vminvq_u32(vreinterpretq_u32_u64(mask.raw)) != 0; }
+RUSTTORCH_INLINE bool any(Mask<int32_t> mask) { return vmaxvq_u32(mask.raw) != 0; }
+RUSTTORCH_INLINE bool all(Mask<int32_t> mask) { return vminvq_u32(mask.raw) != 0; }
+RUSTTORCH_INLINE bool any(Mask<int64_t> mask) { return vmaxvq_u32(vreinterpretq_u32_u64(mask.raw)) != 0; }
+RUSTTORCH_INLINE bool all(Mask<int64_t> mask) { return vminvq_u32(vreinterpretq_u32_u64(mask.raw)) != 0; }
+
+template <class T>
+RUSTTORCH_INLINE Mask<T> first_lanes(int64_t n);
+template <>
+RUSTTORCH_INLINE Mask<float> first_lanes<float>(int64_t n) {
+  return Mask<float>(first_lanes_32(n));
+}
+template <>
+RUSTTORCH_INLINE Mask<double> first_lanes<double>(int64_t n) {
+  return Mask<double>(first_lanes_64(n));
+}
+template <>
+RUSTTORCH_INLINE Mask<int32_t> first_lanes<int32_t>(int64_t n) {
+  return Mask<int32_t>(first_lanes_32(n));
+}
+template <>
+RUSTTORCH_INLINE Mask<int64_t> first_lanes<int64_t>(int64_t n) {
+  return Mask<int64_t>(first_lanes_64(n));
+}
+
+RUSTTORCH_INLINE Vec<int32_t> operator&(Vec<int32_t> a, Vec<int32_t> b) {
+  return Vec<int32_t>(vandq_s32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int32_t> operator|(Vec<int32_t> a, Vec<int32_t> b) {
+  return Vec<int32_t>(vorrq_s32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int32_t> operator^(Vec<int32_t> a, Vec<int32_t> b) {
+  return Vec<int32_t>(veorq_s32(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int32_t> operator~(Vec<int32_t> a) { return Vec<int32_t>(vmvnq_s32(a.raw)); }
+RUSTTORCH_INLINE Vec<int64_t> operator&(Vec<int64_t> a, Vec<int64_t> b) {
+  return Vec<int64_t>(vandq_s64(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int64_t> operator|(Vec<int64_t> a, Vec<int64_t> b) {
+  return Vec<int64_t>(vorrq_s64(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int64_t> operator^(Vec<int64_t> a, Vec<int64_t> b) {
+  return Vec<int64_t>(veorq_s64(a.raw, b.raw));
+}
+RUSTTORCH_INLINE Vec<int64_t> operator~(Vec<int64_t> a) { return Vec<int64_t>(veorq_s64(a.raw, vdupq_n_s64(-1))); }
+template <int k>
+RUSTTORCH_INLINE Vec<int32_t> shift_left(Vec<int32_t> v) { return Vec<int32_t>(vshlq_n_s32(v.raw, k)); }
+template <int k>
+RUSTTORCH_INLINE Vec<int32_t> shift_right(Vec<int32_t> v) {
+  return Vec<int32_t>(vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(v.raw), k)));
+}
+template <int k>
+RUSTTORCH_INLINE Vec<int32_t> shift_right_arithmetic(Vec<int32_t> v) { return Vec<int32_t>(vshrq_n_s32(v.raw, k)); }
+template <int k>
+RUSTTORCH_INLINE Vec<int64_t> shift_left(Vec<int64_t> v) { return Vec<int64_t>(vshlq_n_s64(v.raw, k)); }
+template <int k>
+RUSTTORCH_INLINE Vec<int64_t> shift_right(Vec<int64_t> v) {
+  return Vec<int64_t>(vreinterpretq_s64_u64(vshrq_n_u64(vreinterpretq_u64_s64(v.raw), k)));
+}
+template <int k>
+RUSTTORCH_INLINE Vec<int64_t> shift_right_arithmetic(Vec<int64_t> v) { return Vec<int64_t>(vshrq_n_s64(v.raw, k)); }
+
+RUSTTORCH_INLINE Vec<int32_t> bits(Vec<float> v) { return Vec<int32_t>(vreinterpretq_s32_f32(v.raw)); }
+RUSTTORCH_INLINE Vec<int64_t> bits(Vec<double> v) { return Vec<int64_t>(vreinterpretq_s64_f64(v.raw)); }
+RUSTTORCH_INLINE Vec<float> from_bits(Vec<int32_t> v) { return Vec<float>(vreinterpretq_f32_s32(v.raw)); }
+RUSTTORCH_INLINE Vec<double> from_bits(Vec<int64_t> v) { return Vec<double>(vreinterpretq_f64_s64(v.raw)); }
+RUSTTORCH_INLINE Vec<int32_t> to_int(Vec<float> v) { return Vec<int32_t>(vcvtnq_s32_f32(v.raw)); }
+RUSTTORCH_INLINE Vec<int64_t> to_int(Vec<double> v) { return Vec<int64_t>(vcvtnq_s64_f64(v.raw)); }
+RUSTTORCH_INLINE Vec<float> to_float(Vec<int32_t> v) { return Vec<float>(vcvtq_f32_s32(v.raw)); }
+RUSTTORCH_INLINE Vec<double> to_double(Vec<int64_t> v) { return Vec<double>(vcvtq_f64_s64(v.raw)); }
+RUSTTORCH_INLINE Vec<float> scale(Vec<float> v, Vec<float> n) { return scale_in_steps(v, n); }
+RUSTTORCH_INLINE Vec<double> scale(Vec<double> v, Vec<double> n) { return scale_in_steps(v, n); }
+// Doubles hold 32-bit operands and their quotient's position between integers exactly. Narrowing keeps the low 32 bits:
+// 2^31 = INT_MIN / -1 becomes INT_MIN.
+template <bool floored>
+RUSTTORCH_INLINE int32x2_t divide_half(int32x2_t a, int32x2_t b) {
+  const float64x2_t quotient = vdivq_f64(vcvtq_f64_s64(vmovl_s32(a)), vcvtq_f64_s64(vmovl_s32(b)));
+  return vmovn_s64(floored ? vcvtmq_s64_f64(quotient) : vcvtq_s64_f64(quotient));
+}
+template <bool floored>
+RUSTTORCH_INLINE Vec<int32_t> divide_integers(Vec<int32_t> a, Vec<int32_t> b) {
+  return Vec<int32_t>(vcombine_s32(divide_half<floored>(vget_low_s32(a.raw), vget_low_s32(b.raw)),
+                                   divide_half<floored>(vget_high_s32(a.raw), vget_high_s32(b.raw))));
+}
+RUSTTORCH_INLINE Vec<int32_t> divide_trunc(Vec<int32_t> a, Vec<int32_t> b) { return divide_integers<false>(a, b); }
+RUSTTORCH_INLINE Vec<int32_t> divide_floor(Vec<int32_t> a, Vec<int32_t> b) { return divide_integers<true>(a, b); }
+// A look-up of bytes: index * 4 in each byte of a lane, plus 0, 1, 2, 3.
+RUSTTORCH_INLINE Vec<float> gather_table16(const float* table, Vec<int32_t> index) {
+  const uint32x4_t entry = vandq_u32(vreinterpretq_u32_s32(index.raw), vdupq_n_u32(15));
+  const uint32x4_t bytes = vaddq_u32(vmulq_n_u32(entry, 0x04040404), vdupq_n_u32(0x03020100));
+  const uint8x16x4_t entries = vld1q_u8_x4(reinterpret_cast<const uint8_t*>(table));
+  return Vec<float>(vreinterpretq_f32_u8(vqtbl4q_u8(entries, vreinterpretq_u8_u32(bytes))));
+}
+
+// Lane i + lane i + 2, then the two that are left.
+RUSTTORCH_INLINE float reduce_add(Vec<float> v) {
+  const float32x2_t two = vadd_f32(vget_low_f32(v.raw), vget_high_f32(v.raw));
+  return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+}
+RUSTTORCH_INLINE double reduce_add(Vec<double> v) { return vgetq_lane_f64(v.raw, 0) + vgetq_lane_f64(v.raw, 1); }
+RUSTTORCH_INLINE int32_t reduce_add(Vec<int32_t> v) { return vaddvq_s32(v.raw); }
+RUSTTORCH_INLINE int64_t reduce_add(Vec<int64_t> v) { return vaddvq_s64(v.raw); }
+RUSTTORCH_INLINE float reduce_max(Vec<float> v) { return vmaxvq_f32(v.raw); }
+RUSTTORCH_INLINE double reduce_max(Vec<double> v) { return vmaxvq_f64(v.raw); }
+RUSTTORCH_INLINE int32_t reduce_max(Vec<int32_t> v) { return vmaxvq_s32(v.raw); }
+RUSTTORCH_INLINE int64_t reduce_max(Vec<int64_t> v) {
+  const int64_t first = vgetq_lane_s64(v.raw, 0), second = vgetq_lane_s64(v.raw, 1);
+  return first > second ? first : second;
+}
+
+}  // namespace rusttorch::RUSTTORCH_ISA
