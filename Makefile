@@ -1,0 +1,69 @@
+# One command per loop. Every target is incremental; `make test` on a fresh clone sets everything up first.
+# README's two commands do not need make; these targets are for people who work on the project.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=Release
+FORMATTED = $(shell git ls-files --cached --others --exclude-standard 'csrc/*.h' 'csrc/*.cpp' 'tests/*.h' 'tests/*.cpp' 'benchmarks/*.cpp' 'benchmarks/*.h')
+LINTERS := ruff==0.17.6 mypy==2.4.1 clang-format==23.1.5
+
+.PHONY: venv build demo test test-cpp test-clang test-aarch64 check-headers lint format bench clean
+
+venv: $(VENV)/.ready
+$(VENV)/.ready: pyproject.toml setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q torch==2.13.0 setuptools ninja
+	$(BIN)/pip install -q --no-build-isolation -e ".[test]"
+	touch $@
+
+$(VENV)/.linters: Makefile | venv
+	$(BIN)/pip install -q $(LINTERS)
+	touch $@
+
+build: venv  ## the extension, in place: only what changed is compiled
+	$(BIN)/python setup.py -q build_ext --inplace
+
+demo: build
+	$(BIN)/python -m torchext demo
+
+test: build
+	$(BIN)/python -m pytest -q -n auto
+
+# The torch-free kernels with their C++ tests: no torch, no Python.
+test-cpp:
+	cmake -S . -B build/cpp $(CMAKE_FLAGS)
+	cmake --build build/cpp -j
+	ctest --test-dir build/cpp --output-on-failure -j 2
+
+test-clang:
+	cmake -S . -B build/clang $(CMAKE_FLAGS) -DCMAKE_CXX_COMPILER=clang++
+	cmake --build build/clang -j
+	ctest --test-dir build/clang --output-on-failure -j 2
+
+# NEON: cross-compiled, run under qemu's user emulation.
+test-aarch64:
+	cmake -S . -B build/aarch64 $(CMAKE_FLAGS) -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64.cmake
+	cmake --build build/aarch64 -j
+	ctest --test-dir build/aarch64 --output-on-failure -j 2
+
+# The operator layer against the headers of the oldest torch that is meant to compile.
+check-headers: venv
+	tools/check_headers.sh 2.11.0
+
+lint: $(VENV)/.linters
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run -Werror $(FORMATTED)
+	$(BIN)/mypy
+
+format: $(VENV)/.linters
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(FORMATTED)
+
+bench: build
+	$(BIN)/python -m torchext bench
+
+clean:
+	rm -rf build dist *.egg-info torchext/*.so

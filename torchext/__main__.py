@@ -1,0 +1,39 @@
+"""Command line: `python -m torchext demo | bench | info`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m torchext", description="SIMD operators for PyTorch on CPUs.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    # Imported here and not at the top: `import torchext` never pays for them.
+    from torchext import _bench, _demo
+
+    demo = commands.add_parser("demo", help="train a small network on real digits with PyTorch and with torchext")
+    _demo.add_arguments(demo)
+    demo.set_defaults(run=_demo.main)
+
+    bench = commands.add_parser("bench", help="compare every operator with torch, torch.compile and the machine's limit")
+    _bench.add_arguments(bench)
+    bench.set_defaults(run=_bench.main)
+
+    info = commands.add_parser("info", help="print versions, the CPU and the active instruction set")
+    info.set_defaults(run=_info)
+
+    options = parser.parse_args(arguments)
+    return int(options.run(options))
+
+
+def _info(options: argparse.Namespace) -> int:
+    import torchext
+
+    print(torchext.show_config())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
