@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     _demo.add_arguments(demo)
     demo.set_defaults(run=_demo.main)
 
-    bench = commands.add_parser("bench", help="compare every operator with torch, torch.compile and the machine's limit")
+    bench = commands.add_parser("bench", help="compare every operator with torch, torch.compile and the machine")
     _bench.add_arguments(bench)
     bench.set_defaults(run=_bench.main)
 

@@ -1,8 +1,8 @@
 """The engine of `python -m torchext bench`: every operator against torch, torch.compile and the machine's limit.
 
-The rows come from the registry. Within a cell (operator, case, dtype, size) the candidates run in turns, in an order that
-reverses every round, so that noise and clock changes hit all alike. A sample is a loop of at least 200 us. Reported are
-medians over the rounds, and the spread: the largest interquartile range of the cell over its median.
+The rows come from the registry. Within a cell (operator, case, dtype, size) the candidates run in turns, in an order
+that reverses every round, so that noise and clock changes hit all alike. A sample is a loop of 200 us or more. Reported
+are medians over the rounds, and the spread: the largest interquartile range of the cell over its median.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torchext._progress import Progress
 SAMPLE_SECONDS = 200e-6
 CELL_SECONDS = 1.0  # rounds are cut, not below 5, when a cell would take longer
 SIZES = "64,4096,65536,1048576"
-SOFTMAX_SHAPES = ((128, 128), (1024, 1024), (4096, 4096), (8192, 50), (32, 32000))
+SOFTMAX_SHAPES = ((128, 128), (4096, 4096), (8192, 50), (32, 32000))  # (1024, 1024) is among the sizes
 
 
 @dataclass
@@ -38,12 +38,13 @@ class Cell:
     elements: int
     function: Callable[..., Any]
     original: Callable[..., Any]
-    args: tuple[Any, ...]
+    args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     spread: float = 0.0
     limit: float = 0.0
     agrees: bool = True
+    on_grid: bool = False  # one of SOFTMAX_SHAPES
 
     def ratio(self, other: str) -> float | None:
         """Time of "torch" or "compile" over the time of torchext: above 1, torchext is faster."""
@@ -54,6 +55,7 @@ Group = tuple[_registry.Row, torch.dtype, int | tuple[int, int]]  # the last: a 
 
 
 def groups(rows: list[_registry.Row], sizes: list[int], dtypes: list[torch.dtype], grid: bool) -> Iterator[Group]:
+    """What is built and measured together; with `grid`, also the shapes of SOFTMAX_SHAPES."""
     for row in rows:
         for dtype in dtypes:
             yield from ((row, dtype, size) for size in sizes)
@@ -66,8 +68,11 @@ def cells(row: _registry.Row, dtype: torch.dtype, size: int | tuple[int, int]) -
     if isinstance(size, tuple):
         x = torch.randn(size).to(dtype)
         for dim in (0, 1):
-            label = f"{size} dim {dim}"
-            yield Cell(row.name, row.family, label, dtype, x.numel(), row.function, row.original, (x, dim))
+            cell = Cell(
+                row.name, row.family, f"({size[0]},{size[1]}) dim {dim}", dtype, x.numel(), row.function, row.original
+            )
+            cell.args, cell.on_grid = (x, dim), True
+            yield cell
     else:
         for case in row.bench_inputs(size, dtype):
             yield Cell(
@@ -161,7 +166,7 @@ def measure(cell: Cell, compile_too: bool, backward: bool, repeats: int) -> None
 
 
 def _limit(cell: Cell, args: tuple[Any, ...], out: Tensor, backward: bool) -> float:
-    """A backward call reads grad_output and what was saved (as much as the inputs) and writes the gradients (likewise)."""
+    """A backward call reads grad_output and what was saved, and writes the gradients: as much as the inputs, both."""
     inputs = _bench_limits.tensor_bytes(*(a for a in args if isinstance(a, Tensor)))
     output = _bench_limits.tensor_bytes(out)
     variant = _bench_limits.variant(cell.name, cell.kwargs)
@@ -222,7 +227,8 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         if arguments.backward:
             dtypes = [dtype for dtype in dtypes if dtype.is_floating_point]
-        plan = list(groups(_select(arguments.only), sizes or _numbers(SIZES), dtypes, grid=sizes is None))
+        rows = [row for row in _select(arguments.only) if row.differentiable or not arguments.backward]
+        plan = list(groups(rows, sizes or _numbers(SIZES), dtypes, grid=sizes is None))
         progress = Progress(len(plan))
         results = []
         for done, group in enumerate(plan, 1):
@@ -268,7 +274,9 @@ def _dtypes(text: str) -> list[torch.dtype]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", nargs="?", choices=("operators", "chain"), default="operators", help="default operators")
+    parser.add_argument(
+        "what", nargs="?", choices=("operators", "chain"), default="operators", help="default operators"
+    )
     parser.add_argument("--only", type=_names, metavar="NAMES", help="these operators, e.g. tanh,gelu")
     parser.add_argument("--sizes", type=_numbers, help=f"default {SIZES} and the softmax shapes")
     parser.add_argument("--dtypes", type=_dtypes, default=[torch.float32], help="default float32")

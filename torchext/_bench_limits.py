@@ -4,8 +4,8 @@ limit = max(bytes that must move / triad bandwidth, vector arithmetic / its rate
         + the call of an empty kernel
 
 The triad has the footprint and the number of threads of the operation, in the faster of its two forms: ordinary stores
-(wins in cache) or streaming stores (wins in memory). The limit is taken for one thread and for all of them, the empty call
-including the waking of those threads, and the smaller time counts.
+(wins in cache) or streaming stores (wins in memory). The limit is taken for one thread and for all of them, the empty
+call including the waking of those threads, and the smaller time counts.
 """
 
 from __future__ import annotations

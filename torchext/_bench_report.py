@@ -30,6 +30,10 @@ def head() -> str:
     )
 
 
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 def _times(seconds: float | None) -> str:
     return "-" if seconds is None else f"{seconds * 1e6:.2f}" if seconds < 1e-3 else f"{seconds * 1e6:.0f}"
 
@@ -56,9 +60,12 @@ def loses(cell: Cell) -> bool:
 def table(results: list[Cell], backward: bool) -> str:
     losing = [cell for cell in results if loses(cell)]
     what = "forward + backward" if backward else "forward"
-    lines = [f"{len(losing)} of {len(results)} cells slower than torch or torch.compile (ratio below {LOSING}), {what}:"]
-    lines += [HEADER, *map(line, losing)] if losing else ["none"]
-    lines += ["", "All cells (torch/ and compile/: their time over torchext's; limit: the limit's time over torchext's):"]
+    lines = [f"{what}: {len(losing)} of {len(results)} cells slower than torch or torch.compile (ratio below {LOSING})"]
+    lines += [HEADER, *map(line, losing)] if losing else []
+    lines += [
+        "",
+        "All cells. torch/ and compile/: their time over torchext's; limit: the limit's time over torchext's.",
+    ]
     lines += [HEADER, *map(line, results), "", *_summary(results)]
     return "\n".join(lines)
 
@@ -69,15 +76,16 @@ def geometric_mean(values: Iterable[float]) -> float:
 
 
 def _summary(results: list[Cell]) -> list[str]:
-    """Geometric means by family, dtype and size; "activations" joins both families of the thirteen."""
+    """Geometric means by family, dtype and size; "all 13" joins activations and softmaxes."""
     groups: dict[tuple[str, str, str], list[Cell]] = defaultdict(list)
     for cell in results:
-        on_grid = cell.label.startswith("(")  # the shapes of the softmax grid have sizes of their own
-        key = (str(cell.dtype).removeprefix("torch."), "shapes" if on_grid else str(cell.elements))
-        groups[cell.family, *key].append(cell)
-        if cell.family in ("activation", "softmax") and not on_grid:
-            groups["all 13", *key].append(cell)
-    lines = [f"{'geometric means':18} {'dtype':9} {'elements':>9} {'cells':>5} {'torch/':>6} {'compile/':>8} {'limit':>5}"]
+        dtype, size = _name(cell.dtype), "shapes" if cell.on_grid else str(cell.elements)
+        groups[cell.family, dtype, size].append(cell)
+        if cell.family in ("activation", "softmax") and not cell.on_grid:
+            groups["all 13", dtype, size].append(cell)
+    lines = [
+        f"{'geometric means':18} {'dtype':9} {'elements':>9} {'cells':>5} {'torch/':>6} {'compile/':>8} {'limit':>5}"
+    ]
     for (family, dtype, size), members in sorted(groups.items(), key=lambda item: (item[0][:2], item[0][2].zfill(12))):
         compiled = [ratio for cell in members if (ratio := cell.ratio("compile")) is not None]
         lines.append(
@@ -98,7 +106,7 @@ def write_json(path: str, results: list[Cell], backward: bool) -> None:
                 "operator": cell.name,
                 "family": cell.family,
                 "case": cell.label,
-                "dtype": str(cell.dtype).removeprefix("torch."),
+                "dtype": _name(cell.dtype),
                 "elements": cell.elements,
                 "seconds": cell.seconds,
                 "spread": cell.spread,

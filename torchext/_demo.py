@@ -56,7 +56,7 @@ class Network(nn.Module):
         x = self.operators.add(x, self.activation2(self.linear2(x)))
         x = self.operators.add(x, self.activation3(self.linear3(x)))
         x = self.activation4(self.linear4(x))
-        return self.operators.log_softmax(self.linear5(x), 1)  # type: ignore[no-any-return]
+        return self.operators.log_softmax(self.linear5(x), 1)
 
 
 class Trainer:
@@ -76,7 +76,7 @@ class Trainer:
         for batch in order.split(BATCH):
             self.optimizer.zero_grad()
             loss = nn.functional.nll_loss(self.network(pixels[batch]), digits[batch])
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             self.optimizer.step()
             total += loss.detach() * len(batch)
         self.seconds += time.perf_counter() - started
@@ -107,9 +107,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     for trainer in (stock, ours):  # warm-up on copies: first calls allocate, wake threads and load code
         copied = copy.deepcopy(trainer.network.state_dict())
-        Trainer(trainer.name, trainer.network).train_epoch(
-            train_pixels, train_digits, torch.arange(TRAINING_IMAGES)
-        )
+        Trainer(trainer.name, trainer.network).train_epoch(train_pixels, train_digits, torch.arange(TRAINING_IMAGES))
         trainer.network.load_state_dict(copied)
 
     print(
