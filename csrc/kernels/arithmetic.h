@@ -1,15 +1,20 @@
 // Arithmetic. One row per kernel: X(name, Functor). The list serves the table, the tests and the benches.
-// `div` exists for the floating dtypes, fused_multiply_add for all six, any_zero for the integers.
+// fused_multiply_add exists for all six dtypes, any_zero for the integers.
 #pragma once
 
-#define RUSTTORCH_ARITHMETIC(X) \
-  X(add, Add)                   \
-  X(sub, Sub)                   \
-  X(add_scaled, AddScaled)      \
-  X(mul, Mul)                   \
-  X(div, Div)                   \
-  X(div_trunc, DivTrunc)        \
+// For all six dtypes.
+#define RUSTTORCH_INTEGER_ARITHMETIC(X) \
+  X(add, Add)                           \
+  X(sub, Sub)                           \
+  X(add_scaled, AddScaled)              \
+  X(mul, Mul)                           \
+  X(div_trunc, DivTrunc)                \
   X(div_floor, DivFloor)
+
+// div is for the floating dtypes: the caller converts integers.
+#define RUSTTORCH_ARITHMETIC(X)   \
+  RUSTTORCH_INTEGER_ARITHMETIC(X) \
+  X(div, Div)
 
 #ifdef RUSTTORCH_ISA  // the code below is compiled once per ISA, inside its target region
 #include "map.h"
@@ -61,7 +66,6 @@ struct Mul {
 template <class V>
 struct Div {
   static constexpr int unroll = 4;
-  static constexpr bool floating_only = true;  // integers are converted by the caller
   explicit RUSTTORCH_INLINE Div(const Parameters&) {}
   RUSTTORCH_INLINE V apply(V a, V b) const { return a / b; }
 };

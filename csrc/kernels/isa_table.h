@@ -1,9 +1,10 @@
-// Fills the kernel table of one ISA from the family lists. Included last, inside the region of isa_<name>.cpp.
+// The kernel table of one ISA, filled from the family lists. Included by isa_<name>.cpp, inside the region. The kernels
+// themselves are compiled in isa_<name>_<family>.cpp.
 #pragma once
-#include "activations.h"
-#include "arithmetic.h"
-#include "map.h"
-#include "softmax.h"
+#define RUSTTORCH_INSTANCE extern template
+#include "instances_activations.h"
+#include "instances_arithmetic.h"
+#include "instances_softmax.h"
 #include "table.h"
 
 #define RUSTTORCH_STRING_(name) #name
@@ -11,39 +12,35 @@
 
 namespace rusttorch::RUSTTORCH_ISA {
 
-template <class T, template <class> class Functor>
-constexpr BinaryKernel binary_kernel() {
-  if constexpr (std::is_integral_v<T> && requires { Functor<Vec<float>>::floating_only; }) return nullptr;
-  else return map2<T, Functor>;
-}
-
 constexpr KernelTable make_table() {
   KernelTable table{};
   table.name = RUSTTORCH_STRING(RUSTTORCH_ISA);
   table.float_lanes = Vec<float>::lanes;
 
-#define RUSTTORCH_ROW(name, Functor)                              \
-  table.name[kFloat32] = map1<float, Functor>;                    \
-  table.name[kFloat64] = map1<double, Functor>;                   \
-  table.name[kBFloat16] = map1<bfloat16, Functor>;                \
-  table.name[kFloat16] = map1<float16, Functor>;                  \
-  table.name##_backward[kFloat32] = map1_backward<float, Functor>;     \
-  table.name##_backward[kFloat64] = map1_backward<double, Functor>;    \
-  table.name##_backward[kBFloat16] = map1_backward<bfloat16, Functor>; \
-  table.name##_backward[kFloat16] = map1_backward<float16, Functor>;
+#define RUSTTORCH_KERNELS(name, Functor, index, T) \
+  table.name[index] = map1<T, Functor>;            \
+  table.name##_backward[index] = map1_backward<T, Functor>;
+#define RUSTTORCH_ROW(name, Functor)                    \
+  RUSTTORCH_KERNELS(name, Functor, kFloat32, float)     \
+  RUSTTORCH_KERNELS(name, Functor, kFloat64, double)    \
+  RUSTTORCH_KERNELS(name, Functor, kBFloat16, bfloat16) \
+  RUSTTORCH_KERNELS(name, Functor, kFloat16, float16)
   RUSTTORCH_ACTIVATIONS(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
+#undef RUSTTORCH_KERNELS
 
-#define RUSTTORCH_ROW(name, Functor)                       \
-  table.name[kFloat32] = binary_kernel<float, Functor>();     \
-  table.name[kFloat64] = binary_kernel<double, Functor>();    \
-  table.name[kBFloat16] = binary_kernel<bfloat16, Functor>(); \
-  table.name[kFloat16] = binary_kernel<float16, Functor>();   \
-  table.name[kInt32] = binary_kernel<int32_t, Functor>();     \
-  table.name[kInt64] = binary_kernel<int64_t, Functor>();
+#define RUSTTORCH_ROW(name, Functor)               \
+  table.name[kFloat32] = map2<float, Functor>;     \
+  table.name[kFloat64] = map2<double, Functor>;    \
+  table.name[kBFloat16] = map2<bfloat16, Functor>; \
+  table.name[kFloat16] = map2<float16, Functor>;
   RUSTTORCH_ARITHMETIC(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
-
+#define RUSTTORCH_ROW(name, Functor)           \
+  table.name[kInt32] = map2<int32_t, Functor>; \
+  table.name[kInt64] = map2<int64_t, Functor>;
+  RUSTTORCH_INTEGER_ARITHMETIC(RUSTTORCH_ROW)
+#undef RUSTTORCH_ROW
   table.fused_multiply_add[kFloat32] = map3<float, FusedMultiplyAdd>;
   table.fused_multiply_add[kFloat64] = map3<double, FusedMultiplyAdd>;
   table.fused_multiply_add[kBFloat16] = map3<bfloat16, FusedMultiplyAdd>;
@@ -52,6 +49,20 @@ constexpr KernelTable make_table() {
   table.fused_multiply_add[kInt64] = map3<int64_t, FusedMultiplyAdd>;
   table.any_zero[kInt32] = any_zero<int32_t>;
   table.any_zero[kInt64] = any_zero<int64_t>;
+
+#define RUSTTORCH_KERNELS(name, Functor, index, T)                            \
+  table.name[index] = softmax_rows<T, Functor>;                               \
+  table.name##_backward[index] = softmax_rows_backward<T, Functor>;           \
+  table.name##_columns[index] = softmax_columns<T, Functor>;                  \
+  table.name##_columns_backward[index] = softmax_columns_backward<T, Functor>;
+#define RUSTTORCH_ROW(name, Functor)                    \
+  RUSTTORCH_KERNELS(name, Functor, kFloat32, float)     \
+  RUSTTORCH_KERNELS(name, Functor, kFloat64, double)    \
+  RUSTTORCH_KERNELS(name, Functor, kBFloat16, bfloat16) \
+  RUSTTORCH_KERNELS(name, Functor, kFloat16, float16)
+  RUSTTORCH_SOFTMAX(RUSTTORCH_ROW)
+#undef RUSTTORCH_ROW
+#undef RUSTTORCH_KERNELS
   return table;
 }
 

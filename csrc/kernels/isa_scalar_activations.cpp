@@ -1,0 +1,6 @@
+// The activations for one lane: any CPU.
+#include "region_scalar.h"
+
+#define RUSTTORCH_INSTANCE template
+#include "instances_activations.h"
+#include "region_end.h"
