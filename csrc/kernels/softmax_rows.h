@@ -1,0 +1,287 @@
+// Softmax along contiguous rows. Included by softmax.h.
+#pragma once
+
+namespace rusttorch::RUSTTORCH_ISA {
+
+// One vector per lane of the accumulators: 16 consecutive elements (double: 8).
+template <class T>
+struct Line {
+  using V = Vec<Compute<T>>;
+  static constexpr int size = kAccumulators<Compute<T>>, vectors = size / V::lanes;
+  V v[vectors];
+};
+
+// How the last, incomplete line of a row is read and written: partially, or past the row's end. A partial store costs
+// about 20 cycles on Zen 3, so all rows but the last few are overrun: what is read there is replaced, what is written
+// there the next row overwrites. Nothing passes the end of the last row: what follows may be another thread's.
+// This is the number of rows that may be overrun when each is handled as whole lines.
+template <class T>
+RUSTTORCH_INLINE int64_t rows_to_overrun(int64_t rows, int64_t size) {
+  const int64_t padded = (size + Line<T>::size - 1) / Line<T>::size * Line<T>::size;
+  return rows * size < padded ? 0 : (rows * size - padded) / size + 1;
+}
+
+template <class T>
+RUSTTORCH_INLINE Line<T> load_line(const T* p) {
+  Line<T> line;
+#pragma GCC unroll 4
+  for (int k = 0; k < Line<T>::vectors; ++k) line.v[k] = Line<T>::V::load(p + k * Line<T>::V::lanes);
+  return line;
+}
+// The first n elements, and `fill` in place of the others. Also for n <= 0.
+template <class T>
+RUSTTORCH_INLINE Line<T> load_line(const T* p, int64_t n, Compute<T> fill, bool overrun) {
+  using V = typename Line<T>::V;
+  Line<T> line;
+#pragma GCC unroll 4
+  for (int k = 0; k < Line<T>::vectors; ++k) {
+    const int64_t left = n - k * V::lanes, count = left < 0 ? 0 : left > V::lanes ? V::lanes : left;
+    const V loaded = overrun ? V::load(p + k * V::lanes) : V::load(p + k * V::lanes, count);
+    line.v[k] = select(first_lanes<Compute<T>>(count), loaded, V(fill));
+  }
+  return line;
+}
+template <class T>
+RUSTTORCH_INLINE void store_line(T* p, const Line<T>& line) {
+#pragma GCC unroll 4
+  for (int k = 0; k < Line<T>::vectors; ++k) line.v[k].store(p + k * Line<T>::V::lanes);
+}
+template <class T>
+RUSTTORCH_INLINE void store_line(T* p, const Line<T>& line, int64_t n, bool overrun) {
+  constexpr int lanes = Line<T>::V::lanes;
+#pragma GCC unroll 4
+  for (int k = 0; k < Line<T>::vectors; ++k) {
+    const int64_t left = n - k * lanes;
+    if (overrun || left >= lanes) line.v[k].store(p + k * lanes);
+    else if (left > 0) line.v[k].store(p + k * lanes, left);
+  }
+}
+
+template <class T>
+struct RowSum {  // in the order of softmax.h
+  using V = typename Line<T>::V;
+  static constexpr int vectors = Line<T>::vectors;
+  V block[vectors];
+  Total<V> total{V(0), V(0)};
+
+  RUSTTORCH_INLINE RowSum() { clear(); }
+  RUSTTORCH_INLINE void clear() {
+    for (int k = 0; k < vectors; ++k) block[k] = V(0);
+  }
+  RUSTTORCH_INLINE void end_block() {
+    add_to_total(total, V(reduce_add(add_by_halves(block))));
+    clear();
+  }
+};
+
+// max_number drops a NaN, which then makes the sum NaN: the result is the same, with one instruction a vector.
+template <class T>
+RUSTTORCH_INLINE Vec<Compute<T>> row_max(const T* in, int64_t size, bool overrun) {
+  using V = Vec<Compute<T>>;
+  const Compute<T> lowest = -std::numeric_limits<Compute<T>>::infinity();
+  constexpr int count = Line<T>::vectors < 4 ? 4 : Line<T>::vectors;  // enough to keep both load ports busy
+  V max[count];
+  for (int k = 0; k < count; ++k) max[k] = V(lowest);
+  int64_t i = 0;
+  for (; i + count * V::lanes <= size; i += count * V::lanes) {
+    for (int k = 0; k < count; ++k) max[k] = max_number(V::load(in + i + k * V::lanes), max[k]);
+  }
+  for (; i < size; i += Line<T>::size) {
+    const Line<T> line = load_line(in + i, size - i, lowest, overrun);
+    for (int k = 0; k < Line<T>::vectors; ++k) max[k] = max_number(line.v[k], max[k]);
+  }
+  for (int k = 1; k < count; ++k) max[0] = max_number(max[k], max[0]);
+  return V(reduce_max(max[0]));
+}
+
+template <class T>
+RUSTTORCH_INLINE void exponentials_of(Line<T>& line, Vec<Compute<T>> max) {
+  for (int k = 0; k < Line<T>::vectors; ++k) line.v[k] = shifted_exponential(line.v[k], max);
+}
+
+// [size] -> [size]. Three passes: maximum, sum of exponentials, result. `kept` has room for the exponentials (whole
+// lines if overrun), or is null: then the third pass computes them again.
+template <class T, template <class> class Functor, bool keep>
+RUSTTORCH_INLINE void softmax_row(T* out, const T* in, int64_t size, bool overrun, Compute<T>* kept) {
+  using C = Compute<T>;
+  using V = Vec<C>;
+  using F = Functor<V>;
+  constexpr int line_size = Line<T>::size, vectors = Line<T>::vectors;
+  const C lowest = -std::numeric_limits<C>::infinity();
+  const V max = row_max(in, size, overrun);
+
+  RowSum<T> sum;
+  for (int64_t start = 0; start < size; start += kBlock<C>) {
+    const int64_t end = start + kBlock<C> < size ? start + kBlock<C> : size;
+    int64_t i = start;
+    for (; i + line_size <= end; i += line_size) {
+      Line<T> line = load_line(in + i);
+      exponentials_of(line, max);
+      for (int k = 0; k < vectors; ++k) sum.block[k] = sum.block[k] + line.v[k];
+      if constexpr (keep) {
+        for (int k = 0; k < vectors; ++k) line.v[k].store(kept + i + k * V::lanes);
+      }
+    }
+    if (i < end) {
+      Line<T> line = load_line(in + i, end - i, lowest, overrun);
+      exponentials_of(line, max);
+      for (int k = 0; k < vectors; ++k) sum.block[k] = sum.block[k] + line.v[k];
+      if constexpr (keep) {
+        Line<C> whole;
+        for (int k = 0; k < vectors; ++k) whole.v[k] = line.v[k];
+        store_line(kept + i, whole, end - i, overrun);
+      }
+    }
+    sum.end_block();
+  }
+  const V factor = F::factor(value_of(sum.total));
+
+  for (int64_t i = 0; i < size; i += line_size) {
+    const int64_t n = size - i;
+    Line<T> line;
+    if constexpr (keep) {
+      const Line<C> whole = n >= line_size ? load_line(kept + i) : load_line(kept + i, n, C(0), overrun);
+      for (int k = 0; k < vectors; ++k) line.v[k] = F::result(whole.v[k], factor);
+    } else {
+      line = n >= line_size ? load_line(in + i) : load_line(in + i, n, C(0), overrun);
+      for (int k = 0; k < vectors; ++k) line.v[k] = F::result(line.v[k], max, factor);
+    }
+    if (n >= line_size) store_line(out + i, line);
+    else store_line(out + i, line, n, overrun);
+  }
+}
+
+// The same for rows of up to `lines` lines, which stay in registers. Overruns.
+template <class T, template <class> class Functor, int lines>
+RUSTTORCH_INLINE void softmax_short_row(T* out, const T* in, int64_t size) {
+  using C = Compute<T>;
+  using V = Vec<C>;
+  using F = Functor<V>;
+  constexpr int line_size = Line<T>::size, vectors = Line<T>::vectors;
+  const C lowest = -std::numeric_limits<C>::infinity();
+  Line<T> line[lines];
+#pragma GCC unroll 4
+  for (int i = 0; i < lines - 1; ++i) line[i] = load_line(in + i * line_size);
+  line[lines - 1] = load_line(in + (lines - 1) * line_size, size - (lines - 1) * line_size, lowest, true);
+
+  V largest(lowest);
+#pragma GCC unroll 4
+  for (int i = 0; i < lines; ++i) {
+#pragma GCC unroll 4
+    for (int k = 0; k < vectors; ++k) largest = max_number(line[i].v[k], largest);
+  }
+  const V max(reduce_max(largest));
+
+  V sum[vectors];
+#pragma GCC unroll 4
+  for (int k = 0; k < vectors; ++k) {
+    sum[k] = V(0);
+#pragma GCC unroll 4
+    for (int i = 0; i < lines; ++i) {
+      const V exponential = shifted_exponential(line[i].v[k], max);
+      sum[k] = sum[k] + exponential;
+      if constexpr (F::from_exponentials) line[i].v[k] = exponential;
+    }
+  }
+  const V factor = F::factor(V(reduce_add(add_by_halves(sum))));
+#pragma GCC unroll 4
+  for (int i = 0; i < lines; ++i) {
+#pragma GCC unroll 4
+    for (int k = 0; k < vectors; ++k) {
+      if constexpr (F::from_exponentials) line[i].v[k] = F::result(line[i].v[k], factor);
+      else line[i].v[k] = F::result(line[i].v[k], max, factor);
+    }
+    store_line(out + i * line_size, line[i]);
+  }
+}
+
+template <class T, template <class> class Functor, int lines>
+void softmax_short_rows(T* out, const T* in, int64_t rows, int64_t size) {
+  const int64_t overrun = rows_to_overrun<T>(rows, size);
+  T padded[lines * Line<T>::size], padded_out[lines * Line<T>::size];  // stand in for a row that may not be overrun
+  for (int64_t row = 0; row < rows; ++row) {
+    const bool in_place = row < overrun;
+    if (!in_place) std::memcpy(padded, in + row * size, size_t(size) * sizeof(T));
+    softmax_short_row<T, Functor, lines>(in_place ? out + row * size : padded_out, in_place ? in + row * size : padded,
+                                         size);
+    if (!in_place) std::memcpy(out + row * size, padded_out, size_t(size) * sizeof(T));
+  }
+}
+
+// out, in: [rows][size].
+template <class T, template <class> class Functor>
+void softmax_rows(void* out_, const void* in_, int64_t rows, int64_t size) {
+  using C = Compute<T>;
+  T* const out = static_cast<T*>(out_);
+  const T* const in = static_cast<const T*>(in_);
+  constexpr int line_size = Line<T>::size;
+  if constexpr (Line<T>::vectors <= 4) {
+    if (size <= line_size) return softmax_short_rows<T, Functor, 1>(out, in, rows, size);
+    if (size <= 2 * line_size) return softmax_short_rows<T, Functor, 2>(out, in, rows, size);
+    if (size <= 4 * line_size) return softmax_short_rows<T, Functor, 4>(out, in, rows, size);
+  }
+  // The exponentials are kept in the result, or on the stack when the result is too narrow for them.
+  constexpr int64_t scratch_size = 4096;
+  const int64_t overrun = rows_to_overrun<T>(rows, size);
+  if constexpr (Functor<Vec<C>>::from_exponentials && std::is_same_v<T, C>) {
+    for (int64_t row = 0; row < rows; ++row) {
+      softmax_row<T, Functor, true>(out + row * size, in + row * size, size, row < overrun, out + row * size);
+    }
+    return;
+  } else if constexpr (Functor<Vec<C>>::from_exponentials) {
+    if (size <= scratch_size) {
+      C scratch[scratch_size + line_size];
+      for (int64_t row = 0; row < rows; ++row) {
+        softmax_row<T, Functor, true>(out + row * size, in + row * size, size, row < overrun, scratch);
+      }
+      return;
+    }
+  }
+  if constexpr (!(Functor<Vec<C>>::from_exponentials && std::is_same_v<T, C>)) {
+    for (int64_t row = 0; row < rows; ++row) {
+      softmax_row<T, Functor, false>(out + row * size, in + row * size, size, row < overrun, nullptr);
+    }
+  }
+}
+
+// [size], [size] -> [size]: a sum of terms, then the gradient.
+template <class T, template <class> class Functor>
+RUSTTORCH_INLINE void softmax_row_backward(T* grad_input, const T* grad_output, const T* output, int64_t size,
+                                           bool overrun) {
+  using C = Compute<T>;
+  using F = Functor<Vec<C>>;
+  constexpr int line_size = Line<T>::size, vectors = Line<T>::vectors;
+  RowSum<T> sum;
+  for (int64_t start = 0; start < size; start += kBlock<C>) {
+    const int64_t end = start + kBlock<C> < size ? start + kBlock<C> : size;
+    for (int64_t i = start; i < end; i += line_size) {
+      const int64_t n = end - i;
+      const Line<T> grad = n >= line_size ? load_line(grad_output + i) : load_line(grad_output + i, n, C(0), overrun);
+      const Line<T> y = n >= line_size ? load_line(output + i) : load_line(output + i, n, C(0), overrun);
+      for (int k = 0; k < vectors; ++k) sum.block[k] = F::add_term(sum.block[k], grad.v[k], y.v[k]);
+    }
+    sum.end_block();
+  }
+  const Vec<C> total = value_of(sum.total);
+  for (int64_t i = 0; i < size; i += line_size) {
+    const int64_t n = size - i;
+    Line<T> grad = n >= line_size ? load_line(grad_output + i) : load_line(grad_output + i, n, C(0), overrun);
+    const Line<T> y = n >= line_size ? load_line(output + i) : load_line(output + i, n, C(0), overrun);
+    for (int k = 0; k < vectors; ++k) grad.v[k] = F::gradient(grad.v[k], y.v[k], total);
+    if (n >= line_size) store_line(grad_input + i, grad);
+    else store_line(grad_input + i, grad, n, overrun);
+  }
+}
+
+// grad_input, grad_output, output: [rows][size].
+template <class T, template <class> class Functor>
+void softmax_rows_backward(void* grad_input, const void* grad_output, const void* output, int64_t rows, int64_t size) {
+  const int64_t overrun = rows_to_overrun<T>(rows, size);
+  for (int64_t row = 0; row < rows; ++row) {
+    softmax_row_backward<T, Functor>(static_cast<T*>(grad_input) + row * size,
+                                     static_cast<const T*>(grad_output) + row * size,
+                                     static_cast<const T*>(output) + row * size, size, row < overrun);
+  }
+}
+
+}  // namespace rusttorch::RUSTTORCH_ISA
