@@ -1,0 +1,26 @@
+// A test fixture that runs once for every ISA this CPU has, and fails when another one is active.
+#pragma once
+#include <gtest/gtest.h>
+
+#include "dispatch.h"
+
+namespace rusttorch::test {
+
+class IsaTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(use_isa(GetParam()), "");
+    ASSERT_EQ(kernels().name, GetParam());
+  }
+  void TearDown() override {
+    EXPECT_EQ(kernels().name, GetParam());
+    use_isa("auto");
+  }
+};
+
+inline std::string isa_test_name(const ::testing::TestParamInfo<std::string>& info) { return info.param; }
+
+#define RUSTTORCH_FOR_EACH_ISA(Suite) \
+  INSTANTIATE_TEST_SUITE_P(, Suite, ::testing::ValuesIn(available_isas()), isa_test_name)
+
+}  // namespace rusttorch::test
