@@ -79,24 +79,28 @@ std::optional<Scalar> scalar_operand(const BinaryCall& call) {
   return std::nullopt;
 }
 
-// self op number, where the number keeps the precision of the arithmetic (bfloat16: float32), as in ATen. A plan without a
-// row means that the general path has to do it.
-UnaryPlan scalar_plan(const BinaryCall& call, const Scalar& number, int index) {
-  if (call.rounding_mode || !alpha_is_one(call)) return {};
-  if (is_integer_index(index) ? !number.isIntegral(true) : number.isComplex()) return {};
-  const KernelTable& table = kernels();
-  Parameters parameters;
-  parameters.a = number.toDouble();
-  if (number.isIntegral(true)) parameters.integer = number.toLong();
-  const UnaryKernel* row = table.add_scalar;
-  if (call.operation == Arithmetic::mul) row = table.mul_scalar;
-  if (call.operation == Arithmetic::div) row = table.div_scalar;
-  if (call.operation == Arithmetic::sub) {
-    parameters.a = -parameters.a;
-    parameters.integer = static_cast<int64_t>(0 - static_cast<uint64_t>(parameters.integer));
+// A number in the type the kernel computes in, behind the pointer that kScalarStep stands for: a factor of bfloat16 keeps
+// float32 precision, as in ATen.
+struct Number {
+  explicit Number(const Scalar& scalar, int index) {
+    switch (index) {
+      case kFloat64: value.float64 = scalar.toDouble(); break;
+      case kInt32: value.int32 = static_cast<int32_t>(scalar.toLong()); break;
+      case kInt64: value.int64 = scalar.toLong(); break;
+      default: value.float32 = static_cast<float>(scalar.toDouble());
+    }
   }
-  const bool true_division = call.operation == Arithmetic::div;
-  return {.row = row, .parameters = parameters, .nanoseconds = kCost, .integer_row = true_division ? nullptr : row};
+  union {
+    float float32;
+    double float64;
+    int32_t int32;
+    int64_t int64;
+  } value;
+};
+
+// Whether `number` is exact enough to be handed over as such; anything else takes the general path.
+bool fits(const Scalar& number, int index) {
+  return is_integer_index(index) ? number.isIntegral(true) : !number.isComplex();
 }
 
 // torch raises in the middle of the loop; we look first, so that nothing is written.
@@ -127,6 +131,25 @@ void run_flat(const BinaryCall& call, BinaryKernel kernel, const Parameters& par
   });
 }
 
+void run_with_number(const BinaryCall& call, BinaryKernel kernel, const Parameters& parameters, const Number& number,
+                     Tensor& result) {
+  const Tensor& self = *call.self;
+  if (is_dense(self) && (!call.out || call.out == call.self)) {
+    if (!call.out) result = empty_like_dense(self, self.scalar_type());
+    const int64_t size = self.element_size();
+    char* out = static_cast<char*>((call.out ? *call.out : result).data_ptr());
+    const char* in = static_cast<const char*>(self.const_data_ptr());
+    for_each_range(self.numel(), kCost, [&](int64_t begin, int64_t end) {
+      kernel(out + begin * size, in + begin * size, &number.value, end - begin, 1, kScalarStep, parameters);
+    });
+    return;
+  }
+  Tensor out = call.out ? *call.out : Tensor();
+  auto iterator = at::TensorIterator::unary_op(out, self);
+  run_with_scalar(iterator, kernel, &number.value, parameters, kCost);
+  if (!call.out) result = iterator.output();
+}
+
 }  // namespace
 
 bool run(const BinaryCall& call, Tensor& result) {
@@ -143,16 +166,13 @@ bool run(const BinaryCall& call, Tensor& result) {
     run_flat(call, chosen.row[index], chosen.parameters, result);
     return true;
   }
-  if (const auto number = scalar_operand(call); number && call.self->scalar_type() == type) {
-    const UnaryPlan plan = scalar_plan(call, *number, index);
-    if (plan.row && call.out) return unary_out(decisions, plan, *call.self, *call.out);
-    if (plan.row) {
-      result = unary(decisions, plan, *call.self);
-      return result.defined();
-    }
-  }
   if (call.rounding_mode && is_integer_index(index)) refuse_zero_divisor(call, type, index);
   decisions.count(Decision::taken);
+  const auto number = scalar_operand(call);
+  if (number && call.self->scalar_type() == type && fits(*number, index)) {
+    run_with_number(call, chosen.row[index], chosen.parameters, Number(*number, index), result);
+    return true;
+  }
   Tensor other = call.other ? *call.other : c10::scalar_to_tensor(*call.other_scalar);
   if (call.other_scalar) other.unsafeGetTensorImpl()->set_wrapped_number(true);
   Tensor out = call.out ? *call.out : Tensor();

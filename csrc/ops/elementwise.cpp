@@ -169,6 +169,13 @@ void run_binary(at::TensorIteratorBase& iterator, BinaryKernel kernel, const Par
   });
 }
 
+void run_with_scalar(at::TensorIteratorBase& iterator, BinaryKernel kernel, const void* number,
+                     const Parameters& parameters, double nanoseconds) {
+  run<1>(iterator, nanoseconds, false, [&](char** data, const int64_t*, int64_t n) {
+    kernel(data[0], data[1], number, n, 1, kScalarStep, parameters);
+  });
+}
+
 void run_ternary(at::TensorIteratorBase& iterator, TernaryKernel kernel, double nanoseconds) {
   run<3>(iterator, nanoseconds, true, [&](char** data, const int64_t* steps, int64_t n) {
     kernel(data[0], data[1], data[2], data[3], n, steps[1], steps[2], steps[3]);

@@ -1,4 +1,5 @@
 // fused_multiply_add(a, b, c) = a*b + c, rounded once.
+#include <ATen/core/Tensor.h>
 #include <ATen/native/TypeProperties.h>
 #include <ATen/ops/mul_ops.h>
 

@@ -18,10 +18,49 @@
 #include <ATen/ops/sub_ops.h>
 #include <ATen/ops/tanh_ops.h>
 #include <torch/csrc/Exceptions.h>
+#include <torch/csrc/autograd/python_variable.h>
 #include <torch/csrc/utils/pybind.h>
 
 #include "../ops/own_schemas.h"
 #include "../ops/registration.h"
+
+namespace rusttorch {
+// A Python number on its way into an operator: torch's own caster for c10::Scalar does not load.
+struct Number {
+  c10::Scalar scalar;
+};
+}  // namespace rusttorch
+
+template <>
+struct pybind11::detail::type_caster<rusttorch::Number> {
+  PYBIND11_TYPE_CASTER(rusttorch::Number, const_name("Number"));
+
+  // bool, int (64 bits), float, complex, and what NumPy offers as such; a tensor is not a number.
+  bool load(handle source, bool) {
+    PyObject* object = source.ptr();
+    if (PyFloat_Check(object)) {
+      value.scalar = PyFloat_AS_DOUBLE(object);
+    } else if (PyBool_Check(object)) {
+      value.scalar = object == Py_True;
+    } else if (PyComplex_Check(object)) {
+      value.scalar = c10::complex<double>(PyComplex_RealAsDouble(object), PyComplex_ImagAsDouble(object));
+    } else if (THPVariable_Check(object)) {
+      return false;
+    } else if (PyIndex_Check(object)) {
+      const auto integer = reinterpret_steal<pybind11::object>(PyNumber_Index(object));
+      const long long number = integer ? PyLong_AsLongLong(integer.ptr()) : -1;
+      if (PyErr_Occurred()) throw error_already_set();
+      value.scalar = static_cast<int64_t>(number);
+    } else if (Py_TYPE(object)->tp_as_number && Py_TYPE(object)->tp_as_number->nb_float) {
+      const double number = PyFloat_AsDouble(object);
+      if (PyErr_Occurred()) throw error_already_set();
+      value.scalar = number;
+    } else {
+      return false;
+    }
+    return true;
+  }
+};
 
 namespace rusttorch {
 namespace {
@@ -33,11 +72,25 @@ using at::Tensor;
 // A Python function that calls `Aten`'s namesake in rusttorch:: without the GIL, raising torch's exception classes.
 template <class Aten, class Signature = typename Aten::schema>
 struct Call;
+template <class Arg>
+struct FromPython {
+  using type = Arg;
+  static Arg pass(type value) { return value; }
+};
+template <>
+struct FromPython<Tensor&> {
+  using type = Tensor;  // by value, as pybind11's caster holds it
+  static Tensor& pass(type& value) { return value; }
+};
+template <>
+struct FromPython<const Scalar&> {
+  using type = const Number&;
+  static const Scalar& pass(type value) { return value.scalar; }
+};
 template <class Aten, class Result, class... Args>
 struct Call<Aten, Result(Args...)> {
-  // By value where pybind11's casters hold one; the handle takes references to them.
-  static Tensor run(std::conditional_t<std::is_same_v<Args, Tensor&>, Tensor, Args>... args) {
-    return handle<Aten>().call(args...);
+  static Tensor run(typename FromPython<Args>::type... args) {
+    return handle<Aten>().call(FromPython<Args>::pass(args)...);
   }
 };
 
