@@ -15,7 +15,7 @@
   X(mish, Mish)
 
 #ifdef RUSTTORCH_ISA  // the code below is compiled once per ISA, inside its target region
-#include "math_gated.h"
+#include "activation_math.h"
 
 namespace rusttorch::RUSTTORCH_ISA {
 
@@ -54,34 +54,22 @@ struct Elu {
   }
 };
 
-// x Phi(x). ULP 4. With t = |x|: max(x, 0) - t Phi(-t), exact about the sign and without cancellation on either side;
-// (x + |x|) / 2 for the maximum, so that -inf gives NaN as in PyTorch.
 template <class V>
-struct GeluErf {
+struct GeluErf {  // x Phi(x). ULP 4
   explicit GeluErf(const Parameters&) {}
-  RUSTTORCH_INLINE V forward(V x) const {
-    const V t = abs(x), half(0.5);
-    const NormalTail<V> normal = normal_tail(t);
-    return fnma(normal.argument * normal.tail, V(kLowered), fma(half, t, half * x));
-  }
-  // Phi(x) + x phi(x): Phi(-t) - t phi(t) for x < 0, one minus that otherwise. NaN for +-inf.
-  RUSTTORCH_INLINE V backward(V grad_output, V x) const {
-    const V t = abs(x), lowered(kLowered);
-    const NormalTail<V> normal = normal_tail(t);
-    const V left = fnma(t * normal.density, V(0.39894228040143268), normal.tail);
-    return grad_output * select(x < V(0), left * lowered, fnma(left, lowered, V(1)));
-  }
+  RUSTTORCH_INLINE V forward(V x) const { return gelu_erf(x); }
+  RUSTTORCH_INLINE V backward(V grad_output, V x) const { return grad_output * gelu_erf_derivative(x); }
 };
 
 // x / (1 + e^-2u), u = sqrt(2/pi) (x + 0.044715 x^3): equal to x (1 + tanh u) / 2, but accurate for x < 0. ULP 4.
 template <class V>
 struct GeluTanh {
   explicit GeluTanh(const Parameters&) {}
-  RUSTTORCH_INLINE V forward(V x) const { return gated(x, gelu_tanh_exponential(copysign(x, V(-1)))); }
+  RUSTTORCH_INLINE V forward(V x) const { return gated(x, gelu_tanh_exponential(negative_abs(x))); }
   RUSTTORCH_INLINE V backward(V grad_output, V x) const {  // slope 2u' at most at |x| = 40, where e is zero already: no overflow
     const V t = min_number(V(40), abs(x));
     const V slope = fma(t * t, V(0.21406444881780075), V(1.5957691216057308));
-    return grad_output * gated_derivative(x, gelu_tanh_exponential(-abs(x)), slope);
+    return grad_output * gated_derivative(x, gelu_tanh_exponential(negative_abs(x)), slope);
   }
 };
 
@@ -107,7 +95,7 @@ struct Softplus {
       : beta(p.a), inverse_beta(1 / p.a), threshold(p.b) {}
   RUSTTORCH_INLINE V forward(V x) const {
     const V y = x * beta;
-    const V e = exp_raised(-abs(y)) * V(kLowered);
+    const V e = exp_raised(negative_abs(y)) * V(kLowered);
     return select(y > threshold, x, (max_number(V(0), y) + log1p_unit(e)) * inverse_beta);
   }
   RUSTTORCH_INLINE V backward(V grad_output, V x) const {
@@ -131,8 +119,8 @@ struct Softsign {
 template <class V>
 struct Silu {
   explicit Silu(const Parameters&) {}
-  RUSTTORCH_INLINE V forward(V x) const { return gated(x, exp_raised(-abs(x))); }
-  RUSTTORCH_INLINE V backward(V grad_output, V x) const { return grad_output * gated_derivative(x, exp_raised(-abs(x)), V(1)); }
+  RUSTTORCH_INLINE V forward(V x) const { return gated(x, exp_raised(negative_abs(x))); }
+  RUSTTORCH_INLINE V backward(V grad_output, V x) const { return grad_output * gated_derivative(x, exp_raised(negative_abs(x)), V(1)); }
 };
 
 // x tanh(log(1 + e^x)) = x n / (n + 2) with n = e (e + 2), e = e^x; x itself above 20. ULP 4.

@@ -19,31 +19,51 @@ RUSTTORCH_INLINE Vec<float> polynomial(Vec<float> x, Vec<float> x2, float c0, fl
   return fma(polynomial(x, x2, rest...), x2, polynomial(x, x2, c0, c1));
 }
 
+// The same by Horner's scheme, where the latency does not matter.
+RUSTTORCH_INLINE Vec<float> horner(Vec<float>, float c) { return Vec<float>(c); }
+template <class... C>
+RUSTTORCH_INLINE Vec<float> horner(Vec<float> x, float c, C... rest) {
+  return fma(horner(x, rest...), x, Vec<float>(c));
+}
+
+// -|x|, for Vec<float> and Vec<double>.
+RUSTTORCH_INLINE Vec<float> negative_abs(Vec<float> x) { return from_bits(bits(x) | Vec<int32_t>(INT32_MIN)); }
+RUSTTORCH_INLINE Vec<double> negative_abs(Vec<double> x) { return from_bits(bits(x) | Vec<int64_t>(INT64_MIN)); }
+
 // e^x = (1 + tail) 2^n with n = round(x / ln 2) and |tail| <= 0.42; `power` is 2^(n + shift).
 // x / ln 2 + 1.5 * 2^23 leaves n in the low bits of the sum; with the exponent bias added to the constant, shifting the
 // sum left by 23 gives 2^(n + shift). That is 0 for n + shift = -127 and inf for 128: callers clamp x so that n + shift
-// stays within. The remainder r = x - n ln 2 takes two fused steps, of which the first is exact (x and n ln2_high lie on
-// a grid of 2^-25 and their difference is below 0.35).
+// stays within. r = x - n ln2_high is exact (both terms lie on a grid of 2^-25, their difference is below 0.35).
 struct ExpTerms {
   Vec<float> tail, power;
 };
 inline constexpr float kInverseLn2 = 0x1.715476p+0f, kLn2High = 0x1.62e430p-1f, kLn2Low = -0x1.05c610p-29f;
 inline constexpr float kIntegerMagic = 12582912.0f;  // 1.5 * 2^23
 
-// e^r - 1 = r + r^2 q(r) for |r| <= 0.347; q fitted to a relative error of 1.4e-8.
-RUSTTORCH_INLINE Vec<float> exp_tail(Vec<float> r) {
-  const Vec<float> r2 = r * r;
-  const Vec<float> q =
-      polynomial(r, r2, 0x1.fffffep-2f, 0x1.5554b0p-3f, 0x1.555716p-5f, 0x1.122794p-7f, 0x1.6b7350p-10f);
-  return fma(q, r2, r);
+// q in e^(k r) - 1 = k r + r^2 q(r) for |k r| <= 0.347; relative error of the whole 1.4e-8. A factor k folded into the
+// coefficients is shorter than a product k r in front of the series.
+RUSTTORCH_INLINE Vec<float> exp_series(Vec<float> r, Vec<float> r2, float k = 1.0f) {
+  return polynomial(r, r2, 0x1.fffffep-2f * k * k, 0x1.5554b0p-3f * k * k * k, 0x1.555716p-5f * k * k * k * k,
+                    0x1.122794p-7f * k * k * k * k * k, 0x1.6b7350p-10f * k * k * k * k * k * k);
 }
 template <int shift>
 RUSTTORCH_INLINE ExpTerms exp_terms(Vec<float> x) {
   const Vec<float> magic(kIntegerMagic + 127 + shift);
   const Vec<float> shifted = fma(x, Vec<float>(kInverseLn2), magic);
   const Vec<float> n = shifted - magic;
-  const Vec<float> r = fnma(n, Vec<float>(kLn2Low), fnma(n, Vec<float>(kLn2High), x));
-  return {exp_tail(r), from_bits(shift_left<23>(bits(shifted)))};
+  const Vec<float> r = fnma(n, Vec<float>(kLn2Low), fnma(n, Vec<float>(kLn2High), x)), r2 = r * r;
+  return {fma(exp_series(r, r2), r2, r), from_bits(shift_left<23>(bits(shifted)))};
+}
+// The same in full precision: 1 + main + rest without the rounding errors of n ln2_low and of the sum, and with one
+// more term in the series.
+struct ExpParts {
+  Vec<float> main, rest;
+};
+RUSTTORCH_INLINE ExpParts exp_parts(Vec<float> x, Vec<float> n) {
+  const Vec<float> r = fnma(n, Vec<float>(kLn2High), x), r2 = r * r, low = n * Vec<float>(-kLn2Low);
+  const Vec<float> series = polynomial(r, r2, 0x1p-1f, 0x1.555554p-3f, 0x1.5554f0p-5f, 0x1.111306p-7f, 0x1.6d436ap-10f,
+                                       0x1.9e0bfcp-13f);
+  return {r, fma(series, r2, fma(low, r, low))};
 }
 
 // e^x. ULP 1.0. Every x: overflows to inf above 88.722839, underflows gradually to 0 below -103.97.
@@ -53,11 +73,11 @@ RUSTTORCH_INLINE Vec<float> exp(Vec<float> x) {
   const Vec<float> magic(kIntegerMagic + 254);
   const Vec<float> shifted = fma(x, Vec<float>(kInverseLn2), magic);
   const Vec<float> n = shifted - magic;
-  const Vec<float> r = fnma(n, Vec<float>(kLn2Low), fnma(n, Vec<float>(kLn2High), x));
+  const ExpParts e = exp_parts(x, n);
   const Vec<int32_t> half = shift_right_arithmetic<1>(bits(shifted));  // low bits: floor(n / 2) + 127
   const Vec<float> first = from_bits(shift_left<23>(half));
   const Vec<float> second = from_bits(shift_left<23>(bits(shifted) - half));
-  return fma(exp_tail(r), first, first) * second;
+  return fma(e.main + e.rest, first, first) * second;
 }
 
 // 2^shift e^x for x <= 88 - shift ln 2; 0 from exp_zero(shift) down, that is where the shifted value leaves the normal
@@ -70,11 +90,16 @@ RUSTTORCH_INLINE Vec<float> exp_shifted(Vec<float> x) {
 }
 
 // e^x - 1. ULP 1.0. Every x: -1 below -17.33, inf above 88.722839; the sign of zero is kept.
-// (1 + tail) s - 1 = tail s + (s - 1), s = 2^n: exact s - 1 for |n| < 24.
+// s (1 + main + rest) - 1 with s = 2^n; the rounding errors of s - 1 and of s main + (s - 1) are recovered.
 RUSTTORCH_INLINE Vec<float> expm1(Vec<float> x) {
-  const Vec<float> large(80.0f);
-  const ExpTerms e = exp_terms<0>(min_number(large, max_number(Vec<float>(-25.0f), x)));
-  const Vec<float> result = copysign(fma(e.tail, e.power, e.power - Vec<float>(1.0f)), x);
+  const Vec<float> large(80.0f), magic(kIntegerMagic + 127);
+  const Vec<float> bounded = min_number(large, max_number(Vec<float>(-25.0f), x));
+  const Vec<float> shifted = fma(bounded, Vec<float>(kInverseLn2), magic);
+  const ExpParts e = exp_parts(bounded, shifted - magic);
+  const Vec<float> one(1.0f), power = from_bits(shift_left<23>(bits(shifted))), start = power - one;
+  const Vec<float> sum = fma(e.main, power, start);
+  const Vec<float> lost = fma(e.main, power, start - sum) + ((power - start) - one);
+  const Vec<float> result = copysign(sum + fma(e.rest, power, lost), x);
   const Mask<float> is_large = x > large;
   if (any(is_large)) return select(is_large, exp(x), result);
   return result;
@@ -141,27 +166,28 @@ RUSTTORCH_INLINE Vec<float> log1p(Vec<float> x) {
 
 // log(1 + e) for e in [0, 1] alone, where e + e^2 q(e) needs no division and no exponent. ULP 1.0.
 RUSTTORCH_INLINE Vec<float> log1p_unit(Vec<float> e) {
-  const Vec<float> e2 = e * e;
-  const Vec<float> q = polynomial(e, e2, -0x1.ffffd2p-2f, 0x1.554ddap-2f, -0x1.ff2556p-3f, 0x1.935568p-3f,
-                                  -0x1.3a6736p-3f, 0x1.b53c48p-4f, -0x1.d7efa8p-5f, 0x1.4a9226p-6f, -0x1.b22adep-9f);
-  return fma(e2, q, e);
+  const Vec<float> e2 = e * e, e4 = e2 * e2;
+  const Vec<float> low = polynomial(e, e2, -0x1.ffffd2p-2f, 0x1.554ddap-2f, -0x1.ff2556p-3f, 0x1.935568p-3f);
+  const Vec<float> high = polynomial(e, e2, -0x1.3a6736p-3f, 0x1.b53c48p-4f, -0x1.d7efa8p-5f, 0x1.4a9226p-6f,
+                                     -0x1.b22adep-9f);
+  return fma(e2, fma(high, e4, low), e);
 }
 
 // tanh x. ULP 1.0. Every x: the sign of zero is kept, +-1 from |x| = 9.02 on.
-// |x| < 0.8: x + x z q(z), z = x^2. Above: 1 - 2 / (e^2|x| + 1), with the 1 added before e^2|x| is rounded.
+// |x| < 0.9: x + x z q(z), z = x^2. Above: 1 - 2 / (e^2|x| + 1), with the 1 added before e^2|x| is rounded.
 RUSTTORCH_INLINE Vec<float> tanh(Vec<float> x) {
   const Vec<float> one(1.0f), t = abs(x), z = t * t;
   const Vec<float> magic(kIntegerMagic + 127);
   const Vec<float> bounded = min_number(Vec<float>(16.0f), t);
   const Vec<float> shifted = fma(bounded, Vec<float>(2 * kInverseLn2), magic);
   const Vec<float> n = shifted - magic;
-  const Vec<float> r = fnma(n, Vec<float>(kLn2Low / 2), fnma(n, Vec<float>(kLn2High / 2), bounded));
-  const Vec<float> tail = exp_tail(r + r), power = from_bits(shift_left<23>(bits(shifted)));
+  const Vec<float> r = fnma(n, Vec<float>(kLn2High / 2), bounded), r2 = r * r;
+  const Vec<float> tail = fma(exp_series(r, r2, 2.0f), r2, r + r), power = from_bits(shift_left<23>(bits(shifted)));
   const Vec<float> large = one - Vec<float>(2.0f) / fma(tail, power, power + one);
-  const Vec<float> q = polynomial(z, z * z, -0x1.55553ep-2f, 0x1.110b66p-3f, -0x1.b92d94p-5f, 0x1.5d2846p-6f,
-                                  -0x1.e6592ap-8f, 0x1.a110dap-10f);
+  const Vec<float> q = horner(z, -0x1.55554ep-2f, 0x1.110f3ep-3f, -0x1.b9cb74p-5f, 0x1.62fc0cp-6f, -0x1.0f025ep-7f,
+                              0x1.5345a0p-9f, -0x1.dfd3ecp-12f);
   const Vec<float> small = fma(t * z, q, t);
-  return copysign(select(t < Vec<float>(0.8f), small, large), x);
+  return copysign(select(t < Vec<float>(0.9f), small, large), x);
 }
 
 // erf x. ULP 1.0. Every x: the sign of zero is kept, +-1 from |x| = 3.92 on.
@@ -175,7 +201,7 @@ RUSTTORCH_INLINE Vec<float> erf(Vec<float> x) {
   const Vec<float> q = polynomial(u, u * u, -0x1.3b747cp-12f, 0x1.21522cp0f, 0x1.438e10p-1f, 0x1.c27772p-4f,
                                   -0x1.affe1ep-6f, 0x1.36c2bap-8f, -0x1.370f3ep-11f, 0x1.7f25eep-15f, -0x1.b2b228p-20f);
   const ExpTerms e = exp_terms<0>(-q);
-  const Vec<float> large = (Vec<float>(1.0f) - e.power) - e.tail * e.power;
+  const Vec<float> large = fnma(e.tail, e.power, Vec<float>(1.0f) - e.power);
   return copysign(select(t < Vec<float>(1.0f), small, large), x);
 }
 
@@ -183,7 +209,7 @@ RUSTTORCH_INLINE Vec<float> erf(Vec<float> x) {
 // The denominator is formed at 2^-24 of its size, so that neither it nor its inverse leaves the range.
 RUSTTORCH_INLINE Vec<float> sigmoid(Vec<float> x) {
   const ExpTerms e = exp_terms<-24>(-max_number(Vec<float>(-104.3f), min_number(Vec<float>(70.0f), x)));
-  const Vec<float> denominator = fma(e.tail, e.power, e.power + Vec<float>(0x1p-24f));
+  const Vec<float> denominator = fma(e.tail, e.power, Vec<float>(0x1p-24f)) + e.power;
   return Vec<float>(1.0f) / denominator * Vec<float>(0x1p-24f);
 }
 

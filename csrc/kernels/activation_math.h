@@ -17,34 +17,54 @@ RUSTTORCH_INLINE Vec<double> exp_raised(Vec<double> x) { return exp(x) * Vec<dou
 RUSTTORCH_INLINE Vec<double> expm1_nonpositive(Vec<double> x) { return expm1(x); }
 RUSTTORCH_INLINE Vec<double> log1p_unit(Vec<double> e) { return log1p(e); }
 
-// The upper tail of the normal distribution for t >= 0: `tail` = 2^32 Phi(-t), `density` = 2^32 e^(-t^2/2), and
-// `argument` = t or the end of the range, from where on both are zero.
-template <class V>
-struct NormalTail {
-  V tail, density, argument;
+// The normal distribution for t >= 0: (1 + tail) power = 2^32 e^(-t^2/2), 0 from 14.85 on; ratio = Phi(-t) / e^(-t^2/2)
+// = erfcx(t / sqrt 2) / 2, and t_ratio = t ratio with one rounding less than the product.
+// t^2 is kept in two parts: its rounding error, up to 4e-6, would cost 60 ULP of the exponential. The ratio is one of
+// polynomials p / q of degree 4 and 5 with positive coefficients, fitted on [0, 14.9] to relative 1.2e-8; it does not
+// wait for the exponential, so its division is hidden. p and q share the rounding error of t^2, which cancels.
+struct NormalTerms {
+  Vec<float> ratio, t_ratio, tail, power;
 };
-// float: tail = density * erfcx(t / sqrt 2) / 2, ULP 3; both are 0 from 14.85 on.
-// t^2 is kept in two parts: its rounding error, up to 4e-6, would cost 60 ULP of the exponential. The second factor is a
-// ratio of polynomials of degree 4 and 5, all coefficients positive, fitted on [0, 14.9] to relative 1.5e-8.
-RUSTTORCH_INLINE NormalTail<Vec<float>> normal_tail(Vec<float> t) {
+RUSTTORCH_INLINE NormalTerms normal_terms(Vec<float> t) {
   const Vec<float> u = min_number(Vec<float>(14.8465756f), t), square = u * u;
   const Vec<float> lost = fma(u, u, -square);
   const Vec<float> magic(kIntegerMagic + 127 + kRaise);
   const Vec<float> shifted = fma(square, Vec<float>(-0.5f * kInverseLn2), magic);
   const Vec<float> n = shifted - magic;
-  const Vec<float> minus_2r = fma(n, Vec<float>(2 * kLn2High), square) + fma(n, Vec<float>(2 * kLn2Low), lost);
-  const Vec<float> power = from_bits(shift_left<23>(bits(shifted)));
-  const Vec<float> density = fma(exp_tail(Vec<float>(-0.5f) * minus_2r), power, power);
-  const Vec<float> p = polynomial(u, square, 0.5f, 0x1.c1a070p-2f, 0x1.7878cep-3f, 0x1.4e7f1ap-5f, 0x1.0fb4c6p-8f);
-  const Vec<float> q = polynomial(u, square, 1.0f, 0x1.ad1268p+0f, 0x1.347770p+0f, 0x1.e2549ap-2f, 0x1.a34126p-4f,
-                                  0x1.54878ap-7f);
-  return {density * p / q, density, u};
+  const Vec<float> r = fma(n, Vec<float>(2 * kLn2High), square) + fma(n, Vec<float>(2 * kLn2Low), lost);  // -2 x usual
+  const Vec<float> r2 = r * r, power = from_bits(shift_left<23>(bits(shifted)));
+  const Vec<float> tail = fma(exp_series(r, r2, -0.5f), r2, Vec<float>(-0.5f) * r);
+  const Vec<float> p0(0x1.80e810p+5f);
+  const Vec<float> p_rest = polynomial(u, square, 0x1.520422p+5f, 0x1.1b053ep+4f, 0x1.f6eddep+1f, 0x1.988578p-2f);
+  const Vec<float> q_high = fma(u + Vec<float>(0x1.3b2ee4p+3f), square,
+                                polynomial(u, square, 0x1.cfcacap+6f, 0x1.6a9a12p+5f));
+  const Vec<float> q = fma(q_high, square, polynomial(u, square, 0x1.80e810p+6f, 0x1.42904ap+7f));
+  return {fma(u, p_rest, p0) / q, fma(square, p_rest, p0 * u) / q, tail, power};
 }
-RUSTTORCH_INLINE NormalTail<Vec<double>> normal_tail(Vec<double> t) {
-  const Vec<double> u = min_number(Vec<double>(40.0), t), half(0.5), square = u * u, lost = fma(u, u, -square);
-  const Vec<double> density = exp(-half * square);
-  return {erfc(u * Vec<double>(0.70710678118654752)) * (half * Vec<double>(kRaised)),
-          fnma(half * lost, density, density) * Vec<double>(kRaised), u};
+
+// x Phi(x) = max(x, 0) - t Phi(-t), t = |x|: no cancellation on either side. The maximum is x - min(x, 0), because
+// -inf - -inf gives the NaN that PyTorch gives for -inf. float: ULP 4.
+RUSTTORCH_INLINE Vec<float> gelu_erf(Vec<float> x) {
+  const NormalTerms normal = normal_terms(abs(x));
+  const Vec<float> raised = normal.t_ratio * normal.power;
+  const Vec<float> positive = x - min_number(Vec<float>(0.0f), x);
+  return fnma(fma(normal.tail, raised, raised), Vec<float>(kLowered), positive);
+}
+RUSTTORCH_INLINE Vec<double> gelu_erf(Vec<double> x) {
+  return x * Vec<double>(0.5) * erfc(x * Vec<double>(-0.70710678118654752));
+}
+// Phi(x) + x phi(x): with left = Phi(-t) - t phi(t), left for x < 0 and 1 - left otherwise. NaN for +-inf.
+RUSTTORCH_INLINE Vec<float> gelu_erf_derivative(Vec<float> x) {
+  const Vec<float> t = abs(x), lowered(kLowered), slope(0.39894228f);
+  const NormalTerms normal = normal_terms(t);
+  const Vec<float> raised = fnma(slope, t, normal.ratio) * normal.power;
+  const Vec<float> left = fma(normal.tail, raised, raised);
+  return select(x < Vec<float>(0.0f), left * lowered, fnma(left, lowered, Vec<float>(1.0f)));
+}
+RUSTTORCH_INLINE Vec<double> gelu_erf_derivative(Vec<double> x) {
+  const Vec<double> half(0.5), square = x * x, lost = fma(x, x, -square);
+  const Vec<double> approximate = exp(-half * square), density = fnma(half * lost, approximate, approximate);
+  return fma(x * density, Vec<double>(0.39894228040143268), half * erfc(x * Vec<double>(-0.70710678118654752)));
 }
 
 // 2^32 e^(2u) for u = sqrt(2/pi) (x + 0.044715 x^3) and x <= 0. float: ULP 1.5; 0 from x = -10.92 down.
@@ -61,8 +81,9 @@ RUSTTORCH_INLINE Vec<float> gelu_tanh_exponential(Vec<float> x) {
   const Vec<float> shifted = fma(cubic, Vec<float>(0x1.a5a7d0p-4f), magic);
   const Vec<float> n = shifted - magic;
   const Vec<float> r = fnma(n, Vec<float>(0x1.36d9d6p+3f), cubic) + fma(n, Vec<float>(0x1.25115cp-22f), cubic_low);
-  const Vec<float> power = from_bits(shift_left<23>(bits(shifted)));
-  return fma(exp_tail(r * Vec<float>(0x1.2444f2p-4f)), power, power);
+  const Vec<float> r2 = r * r, power = from_bits(shift_left<23>(bits(shifted)));
+  constexpr float k = 0x1.2444f2p-4f;
+  return fma(fma(exp_series(r, r2, k), r2, Vec<float>(k) * r), power, power);
 }
 RUSTTORCH_INLINE Vec<double> gelu_tanh_exponential(Vec<double> x) {
   const Vec<double> u = max_number(Vec<double>(-40.0), x);
