@@ -18,4 +18,8 @@ RUSTTORCH_ACTIVATIONS(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
 #undef RUSTTORCH_KERNELS
 
+// relu has no integer backward.
+RUSTTORCH_INSTANCE void map1<int32_t, Relu>(void*, const void*, int64_t, const Parameters&);
+RUSTTORCH_INSTANCE void map1<int64_t, Relu>(void*, const void*, int64_t, const Parameters&);
+
 }  // namespace rusttorch::RUSTTORCH_ISA

@@ -47,6 +47,8 @@ constexpr KernelTable make_table() {
   table.fused_multiply_add[kFloat16] = map3<float16, FusedMultiplyAdd>;
   table.fused_multiply_add[kInt32] = map3<int32_t, FusedMultiplyAdd>;
   table.fused_multiply_add[kInt64] = map3<int64_t, FusedMultiplyAdd>;
+  table.relu_integer[kInt32] = map1<int32_t, Relu>;
+  table.relu_integer[kInt64] = map1<int64_t, Relu>;
   table.any_zero[kInt32] = any_zero<int32_t>;
   table.any_zero[kInt64] = any_zero<int64_t>;
 
