@@ -47,9 +47,10 @@ test-aarch64:
 	cmake --build build/aarch64 -j
 	ctest --test-dir build/aarch64 --output-on-failure -j 2
 
-# The operator layer against the headers of the oldest torch that is meant to compile.
+# The operator layer, syntax only: on the headers of the oldest torch that is meant to compile, and with clang.
 check-headers: venv
 	tools/check_headers.sh 2.11.0
+	CXX=clang++ tools/check_headers.sh installed
 
 lint: $(VENV)/.linters
 	$(BIN)/ruff check .

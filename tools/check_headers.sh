@@ -1,29 +1,31 @@
 #!/usr/bin/env bash
-# Compiles every unit of csrc/ops and csrc/python, syntax only, against the headers of another torch version.
-# usage: tools/check_headers.sh [version], default 2.11.0. The wheel for macOS is the smallest with the same headers.
+# Compiles every unit of csrc/ops and csrc/python, syntax only, against the headers of a torch version, with $CXX (g++).
+# usage: tools/check_headers.sh [version | installed], default 2.11.0, the oldest that is meant to compile.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=${1:-2.11.0}
-folder=build/headers-$version
 python=.venv/bin/python
+export CXX=${CXX:-g++}
 
-if [ ! -d "$folder/torch/include" ]; then
-  mkdir -p "$folder"
-  "$python" -m pip download -q --no-deps --only-binary=:all: --platform macosx_11_0_arm64 --python-version 3.11 \
-    --implementation cp -d "$folder" "torch==$version"
-  "$python" -m zipfile -e "$folder"/torch-*.whl "$folder/wheel"
-  mkdir -p "$folder/torch"
-  mv "$folder/wheel/torch/include" "$folder/torch/include"
-  rm -rf "$folder/wheel" "$folder"/torch-*.whl
+if [ "$version" = installed ]; then
+  include=$("$python" -c 'import pathlib, torch; print(pathlib.Path(torch.__file__).parent / "include")')
+else
+  folder=build/headers-$version
+  include=$folder/include
+  if [ ! -d "$include" ]; then  # from the wheel for macOS: the smallest one, with the same headers
+    mkdir -p "$folder"
+    "$python" -m pip download -q --no-deps --only-binary=:all: --platform macosx_11_0_arm64 --python-version 3.11 \
+      --implementation cp -d "$folder" "torch==$version"
+    "$python" -m zipfile -e "$folder"/torch-*.whl "$folder/wheel"
+    mv "$folder/wheel/torch/include" "$include"
+    rm -rf "$folder/wheel" "$folder"/torch-*.whl
+  fi
 fi
 
-include=$folder/torch/include
-python_include=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
-check() {
-  "${CXX:-g++}" -std=c++20 -fsyntax-only -fopenmp -DTORCH_EXTENSION_NAME=_C \
-    -isystem "$include" -isystem "$include/torch/csrc/api/include" -isystem "$python_include" "$1"
-}
-export -f check
-export include python_include
-printf '%s\0' csrc/ops/*.cpp csrc/python/*.cpp | xargs -0 -P "$(nproc)" -I{} bash -ec 'check {}'
-echo "All units of csrc/ops and csrc/python compile on the headers of torch $version."
+openmp=-fopenmp  # clang parses it only with libomp installed: its headers bring omp.h
+"$CXX" --version | grep -q clang && openmp=
+flags=(-std=c++20 -fsyntax-only $openmp -DTORCH_EXTENSION_NAME=_C -isystem "$include"
+  -isystem "$include/torch/csrc/api/include"
+  -isystem "$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')")
+printf '%s\0' csrc/ops/*.cpp csrc/python/*.cpp | xargs -0 -n 1 -P "$(nproc)" "$CXX" "${flags[@]}"
+echo "All units of csrc/ops and csrc/python compile on the headers of torch $version with $CXX."

@@ -28,12 +28,13 @@ class Work(NamedTuple):
     divisions: int = 0
 
 
-# The shortest forms known to us that reach the promised accuracy. The parts, in instructions:
-#   exp    11  magic-number rounding 2, two-part reduction 2, polynomial of degree 6, scale 1
-#   expm1  13  exp's, with the polynomial and the scale carried in two parts
-#   log1p  12  reduction 3, polynomial of degree 8 over the mantissa, exponent times ln 2
-#   erf    18  polynomial of degree 7 times exp
-# Counts for float64 are larger (longer polynomials); the float32 ones are used, so its fractions read too low.
+# The shortest forms known to us that reach the promised accuracy, counted from their formulas (csrc/kernels:
+# math_float.h, math_gated.h, activations.h). The parts, in instructions:
+#   exp          12  clamp, magic-number rounding 2, reduction 2, r^2, series 4, last steps 2
+#   log1p_unit   10  e^2, polynomial of degree 8, last step
+#   normal_tail  26  exp of a square in two parts 17, two polynomials 9
+# Additions count at the rate of multiply-adds; a CPU with separate adders may exceed the limit a little. float64 needs
+# longer polynomials than the float32 ones counted here: its fractions read too low.
 FORWARD = {
     "add": Work(1),
     "sub": Work(1),
@@ -42,20 +43,20 @@ FORWARD = {
     "fused_multiply_add": Work(1),
     "relu": Work(1),
     "leaky_relu": Work(1),
-    "elu": Work(14),  # expm1, multiply
-    "selu": Work(14),
-    "gelu": Work(21),  # erf, scale, 0.5 x + 0.5 x erf
-    "gelu_tanh": Work(16, 1),  # x sigmoid(2 u): u 3, sigmoid 12, multiply
-    "sigmoid": Work(12, 1),  # exp, add, divide
-    "tanh": Work(15, 1),  # expm1, add, divide
-    "softplus": Work(24),  # exp, log1p, max
+    "elu": Work(15),  # exp less 1, three scales
+    "selu": Work(15),
+    "gelu": Work(30, 1),  # normal_tail, combine 4
+    "gelu_tanh": Work(24, 1),  # cubic in two parts 8, its exp 13, gate 3
+    "sigmoid": Work(13, 1),  # exp, add
+    "tanh": Work(24, 1),  # exp and an odd polynomial of degree 13, each for its range
+    "softplus": Work(26),  # scale, exp, log1p_unit, max, add, scale
     "softsign": Work(1, 1),
-    "silu": Work(12, 1),  # the multiplication merges into the division
-    "mish": Work(15, 1),  # exp, n = e (e + 2), x n / (n + 2)
-    "softmax": Work(14),  # max, subtract, exp, add, scale
-    "log_softmax": Work(14),
+    "silu": Work(15, 1),  # exp, gate 3
+    "mish": Work(17, 1),  # exp, n = e (e + 2), x n / (n + 2)
+    "softmax": Work(16),  # max, subtract, exp, add, scale
+    "log_softmax": Work(16),
 }
-# grad_input from grad_output and the saved tensor (the result for relu, elu, selu, sigmoid, tanh and the softmaxes).
+# grad_input from grad_output and the saved tensor (the result for relu, selu, sigmoid, tanh and the softmaxes).
 BACKWARD = {
     "add": Work(0),
     "sub": Work(1),
@@ -64,18 +65,18 @@ BACKWARD = {
     "fused_multiply_add": Work(2),
     "relu": Work(0),
     "leaky_relu": Work(1),
-    "elu": Work(2),
-    "selu": Work(2),
-    "gelu": Work(32),  # erf and exp (shared reduction), combine 3
-    "gelu_tanh": Work(22, 1),
+    "elu": Work(3),
+    "selu": Work(3),
+    "gelu": Work(30, 1),
+    "gelu_tanh": Work(31, 1),
     "sigmoid": Work(3),
     "tanh": Work(2),
-    "softplus": Work(13, 1),
-    "softsign": Work(3, 1),
-    "silu": Work(16, 1),
-    "mish": Work(22, 1),
+    "softplus": Work(16, 1),
+    "softsign": Work(4, 1),
+    "silu": Work(19, 1),
+    "mish": Work(25, 1),
     "softmax": Work(4),
-    "log_softmax": Work(13),
+    "log_softmax": Work(15),
 }
 
 
