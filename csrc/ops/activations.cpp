@@ -7,13 +7,11 @@
 #include <ATen/ops/gelu_ops.h>
 #include <ATen/ops/leaky_relu_backward_ops.h>
 #include <ATen/ops/leaky_relu_ops.h>
-#include <ATen/ops/mish_backward_ops.h>
 #include <ATen/ops/mish_ops.h>
 #include <ATen/ops/relu_ops.h>
 #include <ATen/ops/selu_ops.h>
 #include <ATen/ops/sigmoid_backward_ops.h>
 #include <ATen/ops/sigmoid_ops.h>
-#include <ATen/ops/silu_backward_ops.h>
 #include <ATen/ops/silu_ops.h>
 #include <ATen/ops/softplus_backward_ops.h>
 #include <ATen/ops/softplus_ops.h>
@@ -147,13 +145,13 @@ struct Softsign : Activation<Softsign, ops::softsign, ops::softsign_backward> {
   static BackwardPlan backward_plan() { return {.row = kernels().softsign_backward, .nanoseconds = 0.2}; }
 };
 
-struct Silu : Activation<Silu, at::_ops::silu, at::_ops::silu_backward> {
+struct Silu : Activation<Silu, at::_ops::silu, ops::silu_backward> {
   static constexpr const char* kName = "Silu";
   static UnaryPlan plan() { return {.row = kernels().silu, .nanoseconds = 0.4}; }
   static BackwardPlan backward_plan() { return {.row = kernels().silu_backward, .nanoseconds = 0.5}; }
 };
 
-struct Mish : Activation<Mish, at::_ops::mish, at::_ops::mish_backward> {
+struct Mish : Activation<Mish, at::_ops::mish, ops::mish_backward> {
   static constexpr const char* kName = "Mish";
   static UnaryPlan plan() { return {.row = kernels().mish, .nanoseconds = 0.7}; }
   static BackwardPlan backward_plan() { return {.row = kernels().mish_backward, .nanoseconds = 0.9}; }

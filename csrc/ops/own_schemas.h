@@ -1,10 +1,18 @@
-// Operators that ATen does not have, in the form of its operator structs (at::_ops): schema and composition.
+// Operators that ATen does not have, or whose composition is not one call, in the form of its operator structs (at::_ops).
 #pragma once
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/ops/abs.h>
 #include <ATen/ops/add.h>
 #include <ATen/ops/addcmul.h>
 #include <ATen/ops/div.h>
+#include <ATen/ops/mish_backward_ops.h>
 #include <ATen/ops/mul.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/silu_backward_ops.h>
+#include <ATen/ops/softplus.h>
+#include <ATen/ops/tanh.h>
+#include <c10/core/GradMode.h>
 
 namespace rusttorch::ops {
 using at::Tensor;
@@ -36,6 +44,27 @@ struct fused_multiply_add {
   static constexpr const char* overload_name = "";
   static constexpr const char* schema_str = "fused_multiply_add(Tensor a, Tensor b, Tensor c) -> Tensor";
   static Tensor call(const Tensor& a, const Tensor& b, const Tensor& c) { return at::addcmul(c, a, b); }
+};
+
+// ATen's silu_backward and mish_backward have no derivative: where one is needed, it writes them out, and so do we.
+inline bool needs_derivative(const Tensor& tensor) {
+  return (at::GradMode::is_enabled() && tensor.requires_grad()) || tensor._fw_grad(0).defined();
+}
+// d/dx x s(x) = s (1 + x (1 - s)), s being the logistic function.
+struct silu_backward : at::_ops::silu_backward {
+  static Tensor call(const Tensor& grad_output, const Tensor& self) {
+    if (!needs_derivative(grad_output) && !needs_derivative(self)) return at::_ops::silu_backward::call(grad_output, self);
+    const Tensor sigmoid = at::sigmoid(self);
+    return grad_output * sigmoid * (1 + self * (1 - sigmoid));
+  }
+};
+// d/dx x t(x) = t + x s(x) (1 - t^2), t being tanh(softplus(x)).
+struct mish_backward : at::_ops::mish_backward {
+  static Tensor call(const Tensor& grad_output, const Tensor& self) {
+    if (!needs_derivative(grad_output) && !needs_derivative(self)) return at::_ops::mish_backward::call(grad_output, self);
+    const Tensor tanh_softplus = at::tanh(at::softplus(self));
+    return grad_output * (tanh_softplus + self * at::sigmoid(self) * (1 - tanh_softplus * tanh_softplus));
+  }
 };
 
 }  // namespace rusttorch::ops
