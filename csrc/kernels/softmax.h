@@ -5,7 +5,8 @@
 //
 // along rows (softmax_rows.h) or down columns (softmax_columns.h). Meaning as in PyTorch: a NaN or +inf, or nothing but
 // -inf, makes all of its row NaN. bfloat16 and float16 are computed in float32 and rounded once, at the store.
-// Error against the real value: softmax <= 4 ULP up to 32 768 elements, log_softmax as softmax relative to |x - max| + 1.
+// Error against the real value: softmax 5 ULP, and half the last place of x - max, which is rounded as in PyTorch;
+// log_softmax 1.5 last places of |result| + 1. Largest of tests/cpp/test_softmax.cpp: 4.4 and 1.41.
 #pragma once
 
 #define RUSTTORCH_SOFTMAX(X) \

@@ -106,12 +106,14 @@ void softmax_strip(T* out, const T* in, int64_t size, int64_t stride, const Stri
   }
   for (int64_t v = 0; v < strip.vectors; ++v) factor[v] = F::factor(value_of(sums.total[v]));
 
+  const int64_t last = strip.vectors - 1;
   for (int64_t row = 0; row < size; ++row) {
-    for (int64_t v = 0; v < strip.vectors; ++v) {
-      V x;
-      if constexpr (keep) x = F::result(load_columns<is_partial>(out + row * stride, strip, v), factor[v]);
-      else x = F::result(load_columns<is_partial>(in + row * stride, strip, v), max[v], factor[v]);
-      store_columns<is_partial>(out + row * stride, strip, v, x);
+    const T* const from = keep ? out + row * stride : in + row * stride;
+    const V last_value = load_columns<is_partial>(from, strip, last);  // before what it overlaps with is overwritten
+    for (int64_t v = 0; v <= last; ++v) {
+      const V x = v < last ? load_columns<is_partial>(from, strip, v) : last_value;
+      if constexpr (keep) store_columns<is_partial>(out + row * stride, strip, v, F::result(x, factor[v]));
+      else store_columns<is_partial>(out + row * stride, strip, v, F::result(x, max[v], factor[v]));
     }
   }
 }

@@ -14,7 +14,7 @@ struct Line {
 // How the last, incomplete line of a row is read and written: partially, or past the row's end. A partial store costs
 // about 20 cycles on Zen 3, so all rows but the last few are overrun: what is read there is replaced, what is written
 // there the next row overwrites. Nothing passes the end of the last row: what follows may be another thread's.
-// This is the number of rows that may be overrun when each is handled as whole lines.
+// This is the number of rows that may be overrun.
 template <class T>
 RUSTTORCH_INLINE int64_t rows_to_overrun(int64_t rows, int64_t size) {
   const int64_t padded = (size + Line<T>::size - 1) / Line<T>::size * Line<T>::size;
@@ -151,7 +151,7 @@ RUSTTORCH_INLINE void softmax_row(T* out, const T* in, int64_t size, bool overru
   }
 }
 
-// The same for rows of up to `lines` lines, which stay in registers. Overruns.
+// The same for rows of `lines` lines, the last of them perhaps incomplete, which stay in registers. Overruns.
 template <class T, template <class> class Functor, int lines>
 RUSTTORCH_INLINE void softmax_short_row(T* out, const T* in, int64_t size) {
   using C = Compute<T>;
@@ -218,6 +218,7 @@ void softmax_rows(void* out_, const void* in_, int64_t rows, int64_t size) {
   if constexpr (Line<T>::vectors <= 4) {
     if (size <= line_size) return softmax_short_rows<T, Functor, 1>(out, in, rows, size);
     if (size <= 2 * line_size) return softmax_short_rows<T, Functor, 2>(out, in, rows, size);
+    if (size <= 3 * line_size) return softmax_short_rows<T, Functor, 3>(out, in, rows, size);
     if (size <= 4 * line_size) return softmax_short_rows<T, Functor, 4>(out, in, rows, size);
   }
   // The exponentials are kept in the result, or on the stack when the result is too narrow for them.
