@@ -133,9 +133,10 @@ struct Mish {
     const V n32 = e32 * fma(e32, lowered, two);
     return select(x > limit, x, x * (n32 / fma(n32, lowered, two)) * lowered);
   }
-  // e ((e + 2) (n + 2) + 4 x (1 + e)) / (n + 2)^2, constant to the last bit above 12; x * 0 makes it NaN for inf.
+  // e ((e + 2) (n + 2) + 4 x (1 + e)) / (n + 2)^2; 1 to the last bit above `limit`; x * 0 makes it NaN for inf.
   RUSTTORCH_INLINE V backward(V grad_output, V x) const {
-    const V lowered(kLowered), two(2), u = min_number(V(12), x);
+    constexpr float limit = std::is_same_v<V, Vec<float>> ? 12 : 22;
+    const V lowered(kLowered), two(2), u = min_number(V(limit), x);
     const V e32 = exp_raised(u), e = e32 * lowered, e_plus_2 = e + fma(x, V(0), two);
     const V n_plus_2 = fma(e, e_plus_2, two);
     const V sum = fma(e32 * e_plus_2, n_plus_2, (e32 * u) * fma(V(4), e, V(4)));

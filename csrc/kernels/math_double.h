@@ -164,7 +164,8 @@ RUSTTORCH_INLINE Vec<double> tanh(Vec<double> x) {
   const Vec<double> power = power_from_shifted(reduced.shifted);
   const Vec<double> high = fma(power, reduced.high, power - Vec<double>(1.0)), low = power * correction;
   const Vec<double> e = high + low, d = e + Vec<double>(2.0);
-  return copysign(divide(e, low - (e - high), d, e - (d - Vec<double>(2.0))), x);
+  const Vec<double> quotient = divide(e, low - (e - high), d, e - (d - Vec<double>(2.0)));
+  return copysign(select(twice < Vec<double>(40.0), quotient, abs(twice - twice) + Vec<double>(1.0)), x);
 }
 
 // 1 / (1 + exp(-x)), as exp(x) / (1 + exp(x)) for x < 0. <= 1.9 ULP wherever the result is normal. NaN -> NaN.

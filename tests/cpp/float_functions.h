@@ -27,11 +27,11 @@
   X(elu_backward, Elu<V>(kEluDefault).backward(one, x), 2.0)             \
   X(selu_backward, Elu<V>(kSelu).backward(one, x), 3.0)                  \
   X(gelu_erf_backward, GeluErf<V>(kNone).backward(one, x), 4.0)          \
-  X(gelu_tanh_backward, GeluTanh<V>(kNone).backward(one, x), 4.0)        \
+  X(gelu_tanh_backward, GeluTanh<V>(kNone).backward(one, x), 6.0)        \
   X(softplus_backward, Softplus<V>(kSoftplusDefault).backward(one, x), 2.0) \
   X(softsign_backward, Softsign<V>(kNone).backward(one, x), 4.0)         \
   X(silu_backward, Silu<V>(kNone).backward(one, x), 4.0)                 \
-  X(mish_backward, Mish<V>(kNone).backward(one, x), 4.0)
+  X(mish_backward, Mish<V>(kNone).backward(one, x), 6.0)
 
 namespace rusttorch::test {
 

@@ -1,6 +1,7 @@
 // The exact functions behind float_functions.h, in double: accurate to about 1e-15 relative wherever a float result is
 // normal. `size` is what an error is measured against: the result, or the larger summand where two of them cancel.
 #pragma once
+#include <bit>
 #include <cmath>
 
 #include "float_functions.h"
@@ -18,7 +19,10 @@ inline Exact sum(double a, double b) { return {a + b, std::fmax(std::fabs(a + b)
 
 inline double normal_cdf(double x) { return 0.5 * std::erfc(-x * 0.70710678118654752440); }
 inline double normal_density(double x) { return 0.39894228040143267794 * std::exp(-0.5 * x * x); }
-inline double logistic(double x) { return 1 / (1 + std::exp(-x)); }
+inline double logistic(double x) {  // without overflow
+  const double e = std::exp(-std::fabs(x));
+  return (x < 0 ? e : 1) / (1 + e);
+}
 inline double gelu_tanh_argument(double x) { return 1.5957691216057307117 * (x + 0.044715 * x * x * x); }  // 2u
 
 inline Exact exp(double x) { return of(std::exp(x)); }
@@ -79,8 +83,8 @@ inline constexpr FloatRow kFloatRows[] = {
 inline double ulp_error(float got, Exact exact) {
   if (std::isnan(exact.value)) return std::isnan(got) ? 0 : INFINITY;
   if (std::isinf(float(exact.value)) || std::isinf(got)) return got == float(exact.value) ? 0 : INFINITY;
-  const int exponent = exact.size < 0x1p-126 ? -126 : std::ilogb(exact.size);
-  const double error = std::fabs(double(got) - exact.value) * std::ldexp(1.0, 23 - exponent);
+  const double power = std::bit_cast<double>(std::bit_cast<uint64_t>(exact.size) & 0x7ff0000000000000);  // 2^exponent
+  const double error = std::fabs(double(got) - exact.value) / (std::fmax(power, 0x1p-126) * 0x1p-23);
   return error >= 0 ? error : INFINITY;  // NaN where a number belongs
 }
 

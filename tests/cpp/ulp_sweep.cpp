@@ -1,7 +1,7 @@
 // Largest error of the float32 functions over all 2^32 inputs, in ULP against the real value.
 //   ulp_sweep [--isa NAME] [--stride N] [--threads N] [function ...]       (none: all of them)
 // One line per function: name, largest error, the input that has it, what the function promises. Exit status 1 when a
-// promise is broken. A function takes 1 to 4 minutes on one core.
+// promise is broken. A function takes 2 to 5 minutes on one core.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -34,7 +34,9 @@ Worst sweep(const FloatRow& row, FloatFunction function, uint64_t first, uint64_
     }
     function(out, in, count);
     for (int i = 0; i < count; ++i) {
-      const double error = ulp_error(out[i], row.exact(in[i]));
+      const Exact exact = row.exact(in[i]);
+      if (out[i] == float(exact.value) && worst.error >= 0.5) continue;  // most of them: no more than 0.5
+      const double error = ulp_error(out[i], exact);
       if (error > worst.error) worst = {error, in[i], out[i]};
     }
   }
