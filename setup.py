@@ -37,10 +37,16 @@ def write_build_info() -> None:
     (FOLDER / "torchext" / "_build_info.py").write_text("\n".join(lines) + "\n")
 
 
+class Build(BuildExtension):
+    """torch's build extension with a fixed folder for objects, so that ninja compiles only what changed."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.build_temp = str(FOLDER / "build" / "temp")
+
+
 write_build_info()
 setup(
-    ext_modules=[
-        CppExtension("torchext._C", SOURCES, extra_compile_args=COMPILE_FLAGS, extra_link_args=LINK_FLAGS)
-    ],
-    cmdclass={"build_ext": BuildExtension.with_options(no_python_abi_suffix=False)},
+    ext_modules=[CppExtension("torchext._C", SOURCES, extra_compile_args=COMPILE_FLAGS, extra_link_args=LINK_FLAGS)],
+    cmdclass={"build_ext": Build},
 )

@@ -84,6 +84,12 @@ def matrices(n: int, dtype: torch.dtype) -> list[Case]:
     return [Case(f"({side},{side}) dim {dim}", (matrix, dim), {}) for dim in (0, 1)]
 
 
+def gelus(n: int, dtype: torch.dtype) -> list[Case]:
+    """Both forms of gelu."""
+    x = torch.randn(n).to(dtype)
+    return [Case("none", (x,), {}), Case("tanh", (x,), {"approximate": "tanh"})]
+
+
 def drop_in(
     original: Callable[..., Any],
     *,
@@ -97,9 +103,7 @@ def drop_in(
 
     def register(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
         name = function.__name__
-        _rows[name] = Row(
-            name, function, original, aten_overloads, family, opinfo, bench_inputs, counters or (name,)
-        )
+        _rows[name] = Row(name, function, original, aten_overloads, family, opinfo, bench_inputs, counters or (name,))
         return function
 
     return register

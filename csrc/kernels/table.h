@@ -47,11 +47,6 @@ struct KernelTable {
 #define RUSTTORCH_ROW(name, Functor) BinaryKernel name[kDtypes];  // div: floating dtypes only, the others are null
   RUSTTORCH_ARITHMETIC(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
-  // out = in + a, in * a (integers: parameters.integer), in / a (floating dtypes): the number keeps the precision of the
-  // arithmetic, so that bfloat16 + 0.1 adds a float32 0.1, as in torch.
-  UnaryKernel add_scalar[kDtypes];
-  UnaryKernel mul_scalar[kDtypes];
-  UnaryKernel div_scalar[kDtypes];
   UnaryKernel relu_integer[kDtypes];  // integer dtypes only: max(x, 0)
   TernaryKernel fused_multiply_add[kDtypes];
   AnyZeroKernel any_zero[kDtypes];  // integer dtypes only

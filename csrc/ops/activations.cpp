@@ -141,7 +141,9 @@ struct Softplus : Activation<Softplus, at::_ops::softplus, at::_ops::softplus_ba
 
 struct Softsign : Activation<Softsign, ops::softsign, ops::softsign_backward> {
   static constexpr const char* kName = "Softsign";
-  static UnaryPlan plan() { return {.row = kernels().softsign, .nanoseconds = 0.2, .promotes_integers = true}; }
+  static UnaryPlan plan() {  // torch's abs() refuses booleans
+    return {.row = kernels().softsign, .nanoseconds = 0.2, .promotes_integers = true, .promotes_booleans = false};
+  }
   static BackwardPlan backward_plan() { return {.row = kernels().softsign_backward, .nanoseconds = 0.2}; }
 };
 

@@ -115,9 +115,12 @@ void refuse_zero_divisor(const BinaryCall& call, at::ScalarType type, int index)
               "ZeroDivisionError: div(): expected non-zero integer divisors, got a zero");
 }
 
+// In place, with an operand in the same storage: TensorIterator knows which of these torch refuses.
+bool may_overlap(const BinaryCall& call) { return call.out && call.other->is_alias_of(*call.out); }
+
 bool flat(const BinaryCall& call, at::ScalarType type) {
   return call.other && call.self->scalar_type() == type && call.other->scalar_type() == type &&
-         same_dense_layout(*call.self, *call.other) && (!call.out || call.out == call.self);
+         same_dense_layout(*call.self, *call.other) && (!call.out || call.out == call.self) && !may_overlap(call);
 }
 
 void run_flat(const BinaryCall& call, BinaryKernel kernel, const Parameters& parameters, Tensor& result) {
@@ -128,6 +131,48 @@ void run_flat(const BinaryCall& call, BinaryKernel kernel, const Parameters& par
   const char* b = static_cast<const char*>(call.other->const_data_ptr());
   for_each_range(call.self->numel(), kCost, [&](int64_t begin, int64_t end) {
     kernel(out + begin * size, a + begin * size, b + begin * size, end - begin, 1, 1, parameters);
+  });
+}
+
+// `self` as [rows][columns], `other` one row for all or one element per row: a bias, a scale per channel.
+struct Broadcast {
+  int64_t rows = 0, columns = 0;
+  int64_t row_step = 0, column_step = 0;  // of `other`, in elements
+};
+
+// The two plain forms of broadcasting `other` over a contiguous `self`, which need no TensorIterator (1 us).
+std::optional<Broadcast> plain_broadcast(const BinaryCall& call, at::ScalarType type) {
+  if (!call.other || (call.out && call.out != call.self) || may_overlap(call)) return std::nullopt;
+  const Tensor &self = *call.self, &other = *call.other;
+  if (self.scalar_type() != type || other.scalar_type() != type || other.dim() > self.dim() || self.numel() == 0 ||
+      !self.is_contiguous() || !other.is_contiguous()) {
+    return std::nullopt;
+  }
+  // Walk from the innermost dimension: first where `other` has all of `self` (or 1), then where it has 1 (or all).
+  const int64_t dims = self.dim(), missing = dims - other.dim();
+  const auto own = [&](int64_t i) { return self.size(i); };
+  const auto others = [&](int64_t i) { return i < missing ? 1 : other.size(i - missing); };
+  for (const bool row : {true, false}) {
+    int64_t i = dims, columns = 1, rows = 1;
+    for (; i > 0 && others(i - 1) == (row ? own(i - 1) : 1); --i) columns *= own(i - 1);
+    for (; i > 0 && others(i - 1) == (row ? 1 : own(i - 1)); --i) rows *= own(i - 1);
+    if (i == 0 && columns > 1) return Broadcast{rows, columns, row ? 0 : 1, row ? 1 : 0};
+  }
+  return std::nullopt;
+}
+
+void run_broadcast(const BinaryCall& call, const Broadcast& shape, BinaryKernel kernel, const Parameters& parameters,
+                   Tensor& result) {
+  if (!call.out) result = empty_like_dense(*call.self, call.self->scalar_type());
+  const int64_t size = call.self->element_size(), columns = shape.columns;
+  char* out = static_cast<char*>((call.out ? *call.out : result).data_ptr());
+  const char* a = static_cast<const char*>(call.self->const_data_ptr());
+  const char* b = static_cast<const char*>(call.other->const_data_ptr());
+  for_each_range(shape.rows, kCost * static_cast<double>(columns), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t offset = row * columns * size;
+      kernel(out + offset, a + offset, b + row * shape.row_step * size, columns, 1, shape.column_step, parameters);
+    }
   });
 }
 
@@ -161,15 +206,19 @@ bool run(const BinaryCall& call, Tensor& result) {
   if (!chosen.row || !alpha_is_valid(call, index)) return decisions.count(Decision::arguments);
   if (flat(call, type)) {
     if (call.rounding_mode && is_integer_index(index)) refuse_zero_divisor(call, type, index);
-    // In-place on overlapping memory cannot be dense, and two operands that share all of their storage may be written to.
     decisions.count(Decision::taken);
     run_flat(call, chosen.row[index], chosen.parameters, result);
     return true;
   }
   if (call.rounding_mode && is_integer_index(index)) refuse_zero_divisor(call, type, index);
   decisions.count(Decision::taken);
+  if (const auto shape = plain_broadcast(call, type)) {
+    run_broadcast(call, *shape, chosen.row[index], chosen.parameters, result);
+    return true;
+  }
   const auto number = scalar_operand(call);
-  if (number && call.self->scalar_type() == type && fits(*number, index)) {
+  // Without elements the strides of the result are those that TensorIterator finds for two operands.
+  if (number && call.self->numel() > 0 && call.self->scalar_type() == type && fits(*number, index)) {
     run_with_number(call, chosen.row[index], chosen.parameters, Number(*number, index), result);
     return true;
   }
@@ -177,8 +226,12 @@ bool run(const BinaryCall& call, Tensor& result) {
   if (call.other_scalar) other.unsafeGetTensorImpl()->set_wrapped_number(true);
   Tensor out = call.out ? *call.out : Tensor();
   const bool true_division = call.operation == Arithmetic::div && !call.rounding_mode;
-  auto iterator = true_division ? at::TensorIterator::binary_float_op(out, *call.self, other)
-                                : at::TensorIterator::binary_op(out, *call.self, other);
+  at::TensorIterator iterator;
+  if (true_division) {
+    iterator.build_borrowing_binary_float_op(out, *call.self, other);
+  } else {
+    iterator.build_borrowing_binary_op(out, *call.self, other);
+  }
   run_binary(iterator, chosen.row[index], chosen.parameters, kCost);
   if (!call.out) result = iterator.output();
   return true;

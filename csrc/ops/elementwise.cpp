@@ -77,7 +77,7 @@ int kernel_index(const Plan<Kernel>& plan, const Tensor& self) {
   const int index = dtype_index(self.scalar_type());
   if (is_floating_index(index)) return index;
   if (index >= 0 && plan.integer_row) return index;
-  if (plan.promotes_integers && at::isIntegralType(self.scalar_type(), /*includeBool=*/true)) {
+  if (plan.promotes_integers && at::isIntegralType(self.scalar_type(), plan.promotes_booleans)) {
     return dtype_index(at::typeMetaToScalarType(at::get_default_dtype()));
   }
   return -1;

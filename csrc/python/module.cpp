@@ -10,6 +10,7 @@ namespace py = pybind11;
 
 PYBIND11_MODULE(TORCH_EXTENSION_NAME, module) {
   rusttorch::register_calls(module);
+  rusttorch::register_fast_calls(module);
   rusttorch::register_limits(module);
 
   module.def("counters", &rusttorch::read_counters, "Operator -> decision -> count, since the last reset.");
