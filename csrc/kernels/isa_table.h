@@ -1,7 +1,9 @@
 // The kernel table of one ISA, filled from the family lists. Included by isa_<name>.cpp, inside the region. The kernels
 // themselves are compiled in isa_<name>_<family>.cpp.
 #pragma once
+#ifndef RUSTTORCH_INSTANCE
 #define RUSTTORCH_INSTANCE extern template
+#endif
 #include "instances_activations.h"
 #include "instances_arithmetic.h"
 #include "instances_softmax.h"
