@@ -61,37 +61,39 @@ void add_all(const std::string& isa, int64_t n) {
   const Parameters parameters{1, 1, 1};
   for (int dtype = 0; dtype < kDtypes; ++dtype) {
     if (dtype < kFloatingDtypes) {
-#define RUSTTORCH_ROW(name, Functor)                                                                     \
-  add({isa, #name, dtype, n}, 2, [=](const KernelTable& table, void* out, const void* a, const void*) {   \
-    table.name[dtype](out, a, n, parameters);                                                            \
-  });                                                                                                    \
-  add({isa, #name "_backward", dtype, n}, 3,                                                             \
-      [=](const KernelTable& table, void* out, const void* a, const void* b) {                           \
-        table.name##_backward[dtype](out, a, b, n, parameters);                                          \
-      });
+#define RUSTTORCH_ROW(name, Functor)                                                                                  \
+  add({isa, #name, dtype, n}, 2, [=](const KernelTable& table, void* out, const void* a, const void*) {               \
+    table.name[dtype](out, a, n, parameters);                                                                         \
+  });                                                                                                                 \
+  add({isa, #name "_backward", dtype, n}, 3, [=](const KernelTable& table, void* out, const void* a, const void* b) { \
+    table.name##_backward[dtype](out, a, b, n, parameters);                                                           \
+  });
       RUSTTORCH_ACTIVATIONS(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
-#define RUSTTORCH_ROW(name, Functor)                                                                              \
-  if (n >= kRows * 16)                                                                                            \
-    add({isa, #name, dtype, n}, 2, [=](const KernelTable& table, void* out, const void* a, const void*) {          \
-      table.name[dtype](out, a, kRows, n / kRows);                                                                \
-    }),                                                                                                           \
-        add({isa, #name "_columns", dtype, n}, 2, [=](const KernelTable& table, void* out, const void* a, const void*) { \
-          table.name##_columns[dtype](out, a, kRows, n / kRows, n / kRows);                                       \
-        });
+#define RUSTTORCH_ROW(name, Functor)                                               \
+  if (n >= kRows * 16)                                                             \
+    add({isa, #name, dtype, n}, 2,                                                 \
+        [=](const KernelTable& table, void* out, const void* a, const void*) {     \
+          table.name[dtype](out, a, kRows, n / kRows);                             \
+        }),                                                                        \
+        add({isa, #name "_columns", dtype, n}, 2,                                  \
+            [=](const KernelTable& table, void* out, const void* a, const void*) { \
+              table.name##_columns[dtype](out, a, kRows, n / kRows, n / kRows);    \
+            });
       RUSTTORCH_SOFTMAX(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
     }
 #define RUSTTORCH_ROW(name, Functor)                                                                        \
   if (kernels().name[dtype])                                                                                \
-    add({isa, #name, dtype, n}, 3, [=](const KernelTable& table, void* out, const void* a, const void* b) {  \
+    add({isa, #name, dtype, n}, 3, [=](const KernelTable& table, void* out, const void* a, const void* b) { \
       table.name[dtype](out, a, b, n, 1, 1, parameters);                                                    \
     });
     RUSTTORCH_ARITHMETIC(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
-    add({isa, "fused_multiply_add", dtype, n}, 4, [=](const KernelTable& table, void* out, const void* a, const void* b) {
-      table.fused_multiply_add[dtype](out, a, b, out, n, 1, 1, 1);
-    });
+    add({isa, "fused_multiply_add", dtype, n}, 4,
+        [=](const KernelTable& table, void* out, const void* a, const void* b) {
+          table.fused_multiply_add[dtype](out, a, b, out, n, 1, 1, 1);
+        });
   }
 }
 

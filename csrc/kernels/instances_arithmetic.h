@@ -4,7 +4,7 @@
 
 namespace rusttorch::RUSTTORCH_ISA {
 
-#define RUSTTORCH_KERNEL(T, Functor)                                                                  \
+#define RUSTTORCH_KERNEL(T, Functor)                                                                   \
   RUSTTORCH_INSTANCE void map2<T, Functor>(void*, const void*, const void*, int64_t, int64_t, int64_t, \
                                            const Parameters&);
 #define RUSTTORCH_ROW(name, Functor)  \

@@ -54,10 +54,10 @@ constexpr KernelTable make_table() {
   table.any_zero[kInt32] = any_zero<int32_t>;
   table.any_zero[kInt64] = any_zero<int64_t>;
 
-#define RUSTTORCH_KERNELS(name, Functor, index, T)                            \
-  table.name[index] = softmax_rows<T, Functor>;                               \
-  table.name##_backward[index] = softmax_rows_backward<T, Functor>;           \
-  table.name##_columns[index] = softmax_columns<T, Functor>;                  \
+#define RUSTTORCH_KERNELS(name, Functor, index, T)                  \
+  table.name[index] = softmax_rows<T, Functor>;                     \
+  table.name##_backward[index] = softmax_rows_backward<T, Functor>; \
+  table.name##_columns[index] = softmax_columns<T, Functor>;        \
   table.name##_columns_backward[index] = softmax_columns_backward<T, Functor>;
 #define RUSTTORCH_ROW(name, Functor)                    \
   RUSTTORCH_KERNELS(name, Functor, kFloat32, float)     \

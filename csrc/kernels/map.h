@@ -188,8 +188,8 @@ void map1_backward(void* grad_input, const void* grad_output, const void* saved,
                    const Parameters& parameters) {
   using V = Vec<Compute<T>>;
   using F = Functor<V>;
-  BackwardBody<T, F> body{static_cast<T*>(grad_input), static_cast<const T*>(grad_output),
-                          static_cast<const T*>(saved), F(parameters)};
+  BackwardBody<T, F> body{static_cast<T*>(grad_input), static_cast<const T*>(grad_output), static_cast<const T*>(saved),
+                          F(parameters)};
   for_each_vector<unroll_of<F>(), V::lanes>(n, body);
 }
 
@@ -223,8 +223,8 @@ void map2_slow(void* out, const void* a, const void* b, int64_t n, int64_t a_ste
       return for_each_vector<1, lanes>(n, body);
     }
   }
-  BinaryBody<T, F, Stepped<T>, Stepped<T>, reduced> body{
-      static_cast<T*>(out), repeated[0].fill(a, a_step, n), repeated[1].fill(b, b_step, n), F(parameters)};
+  BinaryBody<T, F, Stepped<T>, Stepped<T>, reduced> body{static_cast<T*>(out), repeated[0].fill(a, a_step, n),
+                                                         repeated[1].fill(b, b_step, n), F(parameters)};
   for_each_vector<1, lanes>(n, body);
 }
 

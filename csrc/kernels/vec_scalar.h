@@ -71,11 +71,17 @@ struct Vec<float> {
   static RUSTTORCH_INLINE Vec load(const float16* p) { return Vec(widen(*p)); }
   static RUSTTORCH_INLINE Vec load(const float16* p, int64_t n) { return Vec(n > 0 ? widen(*p) : 0.0f); }
   RUSTTORCH_INLINE void store(float* p) const { *p = raw; }
-  RUSTTORCH_INLINE void store(float* p, int64_t n) const { if (n > 0) *p = raw; }
+  RUSTTORCH_INLINE void store(float* p, int64_t n) const {
+    if (n > 0) *p = raw;
+  }
   RUSTTORCH_INLINE void store(bfloat16* p) const { *p = narrow_bfloat16(raw); }
-  RUSTTORCH_INLINE void store(bfloat16* p, int64_t n) const { if (n > 0) *p = narrow_bfloat16(raw); }
+  RUSTTORCH_INLINE void store(bfloat16* p, int64_t n) const {
+    if (n > 0) *p = narrow_bfloat16(raw);
+  }
   RUSTTORCH_INLINE void store(float16* p) const { *p = narrow_float16(raw); }
-  RUSTTORCH_INLINE void store(float16* p, int64_t n) const { if (n > 0) *p = narrow_float16(raw); }
+  RUSTTORCH_INLINE void store(float16* p, int64_t n) const {
+    if (n > 0) *p = narrow_float16(raw);
+  }
 };
 
 template <>
@@ -87,7 +93,9 @@ struct Vec<double> {
   static RUSTTORCH_INLINE Vec load(const double* p) { return Vec(*p); }
   static RUSTTORCH_INLINE Vec load(const double* p, int64_t n) { return Vec(n > 0 ? *p : 0.0); }
   RUSTTORCH_INLINE void store(double* p) const { *p = raw; }
-  RUSTTORCH_INLINE void store(double* p, int64_t n) const { if (n > 0) *p = raw; }
+  RUSTTORCH_INLINE void store(double* p, int64_t n) const {
+    if (n > 0) *p = raw;
+  }
 };
 
 template <>
@@ -99,7 +107,9 @@ struct Vec<int32_t> {
   static RUSTTORCH_INLINE Vec load(const int32_t* p) { return Vec(*p); }
   static RUSTTORCH_INLINE Vec load(const int32_t* p, int64_t n) { return Vec(n > 0 ? *p : 0); }
   RUSTTORCH_INLINE void store(int32_t* p) const { *p = raw; }
-  RUSTTORCH_INLINE void store(int32_t* p, int64_t n) const { if (n > 0) *p = raw; }
+  RUSTTORCH_INLINE void store(int32_t* p, int64_t n) const {
+    if (n > 0) *p = raw;
+  }
 };
 
 template <>
@@ -111,7 +121,9 @@ struct Vec<int64_t> {
   static RUSTTORCH_INLINE Vec load(const int64_t* p) { return Vec(*p); }
   static RUSTTORCH_INLINE Vec load(const int64_t* p, int64_t n) { return Vec(n > 0 ? *p : int64_t(0)); }
   RUSTTORCH_INLINE void store(int64_t* p) const { *p = raw; }
-  RUSTTORCH_INLINE void store(int64_t* p, int64_t n) const { if (n > 0) *p = raw; }
+  RUSTTORCH_INLINE void store(int64_t* p, int64_t n) const {
+    if (n > 0) *p = raw;
+  }
 };
 
 // With one lane the four types differ by nothing but C++'s own operators, so this file can afford templates. Integers
@@ -123,91 +135,171 @@ RUSTTORCH_INLINE auto wrap(T value) {
   else return value;
 }
 template <class T>
-RUSTTORCH_INLINE Vec<T> operator+(Vec<T> a, Vec<T> b) { return Vec<T>(T(wrap(a.raw) + wrap(b.raw))); }
+RUSTTORCH_INLINE Vec<T> operator+(Vec<T> a, Vec<T> b) {
+  return Vec<T>(T(wrap(a.raw) + wrap(b.raw)));
+}
 template <class T>
-RUSTTORCH_INLINE Vec<T> operator-(Vec<T> a, Vec<T> b) { return Vec<T>(T(wrap(a.raw) - wrap(b.raw))); }
+RUSTTORCH_INLINE Vec<T> operator-(Vec<T> a, Vec<T> b) {
+  return Vec<T>(T(wrap(a.raw) - wrap(b.raw)));
+}
 template <class T>
-RUSTTORCH_INLINE Vec<T> operator*(Vec<T> a, Vec<T> b) { return Vec<T>(T(wrap(a.raw) * wrap(b.raw))); }
+RUSTTORCH_INLINE Vec<T> operator*(Vec<T> a, Vec<T> b) {
+  return Vec<T>(T(wrap(a.raw) * wrap(b.raw)));
+}
 template <class T, class = std::enable_if_t<std::is_floating_point_v<T>>>
-RUSTTORCH_INLINE Vec<T> operator/(Vec<T> a, Vec<T> b) { return Vec<T>(a.raw / b.raw); }
+RUSTTORCH_INLINE Vec<T> operator/(Vec<T> a, Vec<T> b) {
+  return Vec<T>(a.raw / b.raw);
+}
 template <class T>
-RUSTTORCH_INLINE Vec<T> operator-(Vec<T> a) { return Vec<T>(T(-wrap(a.raw))); }
+RUSTTORCH_INLINE Vec<T> operator-(Vec<T> a) {
+  return Vec<T>(T(-wrap(a.raw)));
+}
 
-RUSTTORCH_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return Vec<float>(std::fma(a.raw, b.raw, c.raw)); }
-RUSTTORCH_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return Vec<double>(std::fma(a.raw, b.raw, c.raw)); }
-RUSTTORCH_INLINE Vec<float> fnma(Vec<float> a, Vec<float> b, Vec<float> c) { return Vec<float>(std::fma(-a.raw, b.raw, c.raw)); }
-RUSTTORCH_INLINE Vec<double> fnma(Vec<double> a, Vec<double> b, Vec<double> c) { return Vec<double>(std::fma(-a.raw, b.raw, c.raw)); }
+RUSTTORCH_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return Vec<float>(std::fma(a.raw, b.raw, c.raw));
+}
+RUSTTORCH_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return Vec<double>(std::fma(a.raw, b.raw, c.raw));
+}
+RUSTTORCH_INLINE Vec<float> fnma(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return Vec<float>(std::fma(-a.raw, b.raw, c.raw));
+}
+RUSTTORCH_INLINE Vec<double> fnma(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return Vec<double>(std::fma(-a.raw, b.raw, c.raw));
+}
 
 template <class T>
-RUSTTORCH_INLINE Vec<T> sqrt(Vec<T> v) { return Vec<T>(std::sqrt(v.raw)); }
+RUSTTORCH_INLINE Vec<T> sqrt(Vec<T> v) {
+  return Vec<T>(std::sqrt(v.raw));
+}
 template <class T>
 RUSTTORCH_INLINE Vec<T> abs(Vec<T> v) {
   if constexpr (std::is_integral_v<T>) return v.raw < 0 ? -v : v;
   else return Vec<T>(std::fabs(v.raw));
 }
 template <class T>
-RUSTTORCH_INLINE Vec<T> copysign(Vec<T> magnitude, Vec<T> sign) { return Vec<T>(std::copysign(magnitude.raw, sign.raw)); }
+RUSTTORCH_INLINE Vec<T> copysign(Vec<T> magnitude, Vec<T> sign) {
+  return Vec<T>(std::copysign(magnitude.raw, sign.raw));
+}
 template <class T>
-RUSTTORCH_INLINE Vec<T> round(Vec<T> v) { return Vec<T>(std::nearbyint(v.raw)); }
+RUSTTORCH_INLINE Vec<T> round(Vec<T> v) {
+  return Vec<T>(std::nearbyint(v.raw));
+}
 template <class T>
-RUSTTORCH_INLINE Vec<T> floor(Vec<T> v) { return Vec<T>(std::floor(v.raw)); }
+RUSTTORCH_INLINE Vec<T> floor(Vec<T> v) {
+  return Vec<T>(std::floor(v.raw));
+}
 template <class T>
-RUSTTORCH_INLINE Vec<T> trunc(Vec<T> v) { return Vec<T>(std::trunc(v.raw)); }
+RUSTTORCH_INLINE Vec<T> trunc(Vec<T> v) {
+  return Vec<T>(std::trunc(v.raw));
+}
 
 template <class T>
-RUSTTORCH_INLINE Vec<T> min_number(Vec<T> a, Vec<T> b) { return a.raw < b.raw ? a : b; }
+RUSTTORCH_INLINE Vec<T> min_number(Vec<T> a, Vec<T> b) {
+  return a.raw < b.raw ? a : b;
+}
 template <class T>
-RUSTTORCH_INLINE Vec<T> max_number(Vec<T> a, Vec<T> b) { return a.raw > b.raw ? a : b; }
+RUSTTORCH_INLINE Vec<T> max_number(Vec<T> a, Vec<T> b) {
+  return a.raw > b.raw ? a : b;
+}
 template <class T>
-RUSTTORCH_INLINE Vec<T> minimum(Vec<T> a, Vec<T> b) { return a.raw != a.raw || a.raw < b.raw ? a : b; }
+RUSTTORCH_INLINE Vec<T> minimum(Vec<T> a, Vec<T> b) {
+  return a.raw != a.raw || a.raw < b.raw ? a : b;
+}
 template <class T>
-RUSTTORCH_INLINE Vec<T> maximum(Vec<T> a, Vec<T> b) { return a.raw != a.raw || a.raw > b.raw ? a : b; }
+RUSTTORCH_INLINE Vec<T> maximum(Vec<T> a, Vec<T> b) {
+  return a.raw != a.raw || a.raw > b.raw ? a : b;
+}
 
 template <class T>
-RUSTTORCH_INLINE Mask<T> operator<(Vec<T> a, Vec<T> b) { return Mask<T>(a.raw < b.raw); }
+RUSTTORCH_INLINE Mask<T> operator<(Vec<T> a, Vec<T> b) {
+  return Mask<T>(a.raw < b.raw);
+}
 template <class T>
-RUSTTORCH_INLINE Mask<T> operator<=(Vec<T> a, Vec<T> b) { return Mask<T>(a.raw <= b.raw); }
+RUSTTORCH_INLINE Mask<T> operator<=(Vec<T> a, Vec<T> b) {
+  return Mask<T>(a.raw <= b.raw);
+}
 template <class T>
-RUSTTORCH_INLINE Mask<T> operator>(Vec<T> a, Vec<T> b) { return Mask<T>(a.raw > b.raw); }
+RUSTTORCH_INLINE Mask<T> operator>(Vec<T> a, Vec<T> b) {
+  return Mask<T>(a.raw > b.raw);
+}
 template <class T>
-RUSTTORCH_INLINE Mask<T> operator>=(Vec<T> a, Vec<T> b) { return Mask<T>(a.raw >= b.raw); }
+RUSTTORCH_INLINE Mask<T> operator>=(Vec<T> a, Vec<T> b) {
+  return Mask<T>(a.raw >= b.raw);
+}
 template <class T>
-RUSTTORCH_INLINE Mask<T> operator==(Vec<T> a, Vec<T> b) { return Mask<T>(a.raw == b.raw); }
+RUSTTORCH_INLINE Mask<T> operator==(Vec<T> a, Vec<T> b) {
+  return Mask<T>(a.raw == b.raw);
+}
 template <class T>
-RUSTTORCH_INLINE Mask<T> operator!=(Vec<T> a, Vec<T> b) { return Mask<T>(a.raw != b.raw); }
+RUSTTORCH_INLINE Mask<T> operator!=(Vec<T> a, Vec<T> b) {
+  return Mask<T>(a.raw != b.raw);
+}
 template <class T>
-RUSTTORCH_INLINE Mask<T> operator&(Mask<T> a, Mask<T> b) { return Mask<T>(a.raw & b.raw); }
+RUSTTORCH_INLINE Mask<T> operator&(Mask<T> a, Mask<T> b) {
+  return Mask<T>(a.raw & b.raw);
+}
 template <class T>
-RUSTTORCH_INLINE Mask<T> operator|(Mask<T> a, Mask<T> b) { return Mask<T>(a.raw | b.raw); }
+RUSTTORCH_INLINE Mask<T> operator|(Mask<T> a, Mask<T> b) {
+  return Mask<T>(a.raw | b.raw);
+}
 template <class T>
-RUSTTORCH_INLINE Mask<T> operator^(Mask<T> a, Mask<T> b) { return Mask<T>(a.raw ^ b.raw); }
+RUSTTORCH_INLINE Mask<T> operator^(Mask<T> a, Mask<T> b) {
+  return Mask<T>(a.raw ^ b.raw);
+}
 template <class T>
-RUSTTORCH_INLINE Mask<T> operator~(Mask<T> a) { return Mask<T>(!a.raw); }
+RUSTTORCH_INLINE Mask<T> operator~(Mask<T> a) {
+  return Mask<T>(!a.raw);
+}
 template <class T>
-RUSTTORCH_INLINE Mask<T> is_nan(Vec<T> v) { return v != v; }
+RUSTTORCH_INLINE Mask<T> is_nan(Vec<T> v) {
+  return v != v;
+}
 template <class T>
-RUSTTORCH_INLINE Vec<T> select(Mask<T> mask, Vec<T> yes, Vec<T> no) { return mask.raw ? yes : no; }
+RUSTTORCH_INLINE Vec<T> select(Mask<T> mask, Vec<T> yes, Vec<T> no) {
+  return mask.raw ? yes : no;
+}
 template <class T>
-RUSTTORCH_INLINE bool any(Mask<T> mask) { return mask.raw; }
+RUSTTORCH_INLINE bool any(Mask<T> mask) {
+  return mask.raw;
+}
 template <class T>
-RUSTTORCH_INLINE bool all(Mask<T> mask) { return mask.raw; }
+RUSTTORCH_INLINE bool all(Mask<T> mask) {
+  return mask.raw;
+}
 template <class T>
-RUSTTORCH_INLINE Mask<T> first_lanes(int64_t n) { return Mask<T>(n > 0); }
+RUSTTORCH_INLINE Mask<T> first_lanes(int64_t n) {
+  return Mask<T>(n > 0);
+}
 
 template <class T>
-RUSTTORCH_INLINE Vec<T> operator&(Vec<T> a, Vec<T> b) { return Vec<T>(a.raw & b.raw); }
+RUSTTORCH_INLINE Vec<T> operator&(Vec<T> a, Vec<T> b) {
+  return Vec<T>(a.raw & b.raw);
+}
 template <class T>
-RUSTTORCH_INLINE Vec<T> operator|(Vec<T> a, Vec<T> b) { return Vec<T>(a.raw | b.raw); }
+RUSTTORCH_INLINE Vec<T> operator|(Vec<T> a, Vec<T> b) {
+  return Vec<T>(a.raw | b.raw);
+}
 template <class T>
-RUSTTORCH_INLINE Vec<T> operator^(Vec<T> a, Vec<T> b) { return Vec<T>(a.raw ^ b.raw); }
+RUSTTORCH_INLINE Vec<T> operator^(Vec<T> a, Vec<T> b) {
+  return Vec<T>(a.raw ^ b.raw);
+}
 template <class T>
-RUSTTORCH_INLINE Vec<T> operator~(Vec<T> a) { return Vec<T>(~a.raw); }
+RUSTTORCH_INLINE Vec<T> operator~(Vec<T> a) {
+  return Vec<T>(~a.raw);
+}
 template <int k, class T>
-RUSTTORCH_INLINE Vec<T> shift_left(Vec<T> v) { return Vec<T>(T(wrap(v.raw) << k)); }
+RUSTTORCH_INLINE Vec<T> shift_left(Vec<T> v) {
+  return Vec<T>(T(wrap(v.raw) << k));
+}
 template <int k, class T>
-RUSTTORCH_INLINE Vec<T> shift_right(Vec<T> v) { return Vec<T>(T(wrap(v.raw) >> k)); }
+RUSTTORCH_INLINE Vec<T> shift_right(Vec<T> v) {
+  return Vec<T>(T(wrap(v.raw) >> k));
+}
 template <int k, class T>
-RUSTTORCH_INLINE Vec<T> shift_right_arithmetic(Vec<T> v) { return Vec<T>(T(v.raw >> k)); }
+RUSTTORCH_INLINE Vec<T> shift_right_arithmetic(Vec<T> v) {
+  return Vec<T>(T(v.raw >> k));
+}
 
 RUSTTORCH_INLINE Vec<int32_t> bits(Vec<float> v) { return Vec<int32_t>(std::bit_cast<int32_t>(v.raw)); }
 RUSTTORCH_INLINE Vec<int64_t> bits(Vec<double> v) { return Vec<int64_t>(std::bit_cast<int64_t>(v.raw)); }
@@ -231,11 +323,17 @@ RUSTTORCH_INLINE Vec<int32_t> divide_floor(Vec<int32_t> a, Vec<int32_t> b) {
   const int64_t quotient = int64_t(a.raw) / b.raw, remainder = int64_t(a.raw) % b.raw;
   return Vec<int32_t>(int32_t(quotient - (remainder != 0 && (remainder < 0) != (b.raw < 0))));
 }
-RUSTTORCH_INLINE Vec<float> gather_table16(const float* table, Vec<int32_t> index) { return Vec<float>(table[index.raw & 15]); }
+RUSTTORCH_INLINE Vec<float> gather_table16(const float* table, Vec<int32_t> index) {
+  return Vec<float>(table[index.raw & 15]);
+}
 
 template <class T>
-RUSTTORCH_INLINE T reduce_add(Vec<T> v) { return v.raw; }
+RUSTTORCH_INLINE T reduce_add(Vec<T> v) {
+  return v.raw;
+}
 template <class T>
-RUSTTORCH_INLINE T reduce_max(Vec<T> v) { return v.raw; }
+RUSTTORCH_INLINE T reduce_max(Vec<T> v) {
+  return v.raw;
+}
 
 }  // namespace rusttorch::RUSTTORCH_ISA

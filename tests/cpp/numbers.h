@@ -79,7 +79,9 @@ class Array {
 
  private:
   template <class T>
-  void put(int64_t i, T value) { std::memcpy(static_cast<char*>(data()) + i * sizeof(T), &value, sizeof(T)); }
+  void put(int64_t i, T value) {
+    std::memcpy(static_cast<char*>(data()) + i * sizeof(T), &value, sizeof(T));
+  }
   template <class T>
   T read(int64_t i) const {
     T value;

@@ -7,12 +7,31 @@ namespace {
 
 class ArithmeticTest : public IsaTest {};
 
-constexpr double kFloats[] = {0.0,    -0.0,  1.0,     -1.0,  0.5,    -2.5,  3.0,        -7.0,      0.1,     -0.3,
-                              1e4,    -1e4,  65504.0, 1e-6,  -1e-7,  1e30,  -1e30,      1e-30,     123.456, -99.99,
-                              1e-42,  7.0,   1e38,    2.9999998,      HUGE_VAL,         -HUGE_VAL, NAN};
-constexpr int64_t kIntegers[] = {0, 1, -1, 2, -2, 3, 7, -7, 1000, 65536, INT32_MAX, INT32_MIN, INT32_MAX - 1,
-                                 INT32_MIN + 1, INT64_MAX, INT64_MIN, INT64_MAX - 1, INT64_MIN + 1, 1LL << 51, -(1LL << 51),
-                                 (1LL << 53) + 1, 4611686018427387905LL};
+constexpr double kFloats[] = {0.0,     -0.0,   1.0,   -1.0,    0.5,  -2.5,      3.0,      -7.0,      0.1,
+                              -0.3,    1e4,    -1e4,  65504.0, 1e-6, -1e-7,     1e30,     -1e30,     1e-30,
+                              123.456, -99.99, 1e-42, 7.0,     1e38, 2.9999998, HUGE_VAL, -HUGE_VAL, NAN};
+constexpr int64_t kIntegers[] = {0,
+                                 1,
+                                 -1,
+                                 2,
+                                 -2,
+                                 3,
+                                 7,
+                                 -7,
+                                 1000,
+                                 65536,
+                                 INT32_MAX,
+                                 INT32_MIN,
+                                 INT32_MAX - 1,
+                                 INT32_MIN + 1,
+                                 INT64_MAX,
+                                 INT64_MIN,
+                                 INT64_MAX - 1,
+                                 INT64_MIN + 1,
+                                 1LL << 51,
+                                 -(1LL << 51),
+                                 (1LL << 53) + 1,
+                                 4611686018427387905LL};
 
 // All pairs of `values`, as two arrays.
 struct Pairs {
@@ -78,14 +97,14 @@ TEST_P(ArithmeticTest, FloatingPairs) {
     const Pairs pairs = floating_pairs(dtype);
     Parameters parameters;
     parameters.a = 0.7;
-#define RUSTTORCH_ROW(name, Functor)                                                                              \
-  {                                                                                                               \
-    Array out(dtype, pairs.n);                                                                                    \
-    kernels().name[dtype](out.data(), pairs.a.data(), pairs.b.data(), pairs.n, 1, 1, parameters);                 \
-    for (int64_t i = 0; i < pairs.n; ++i) {                                                                       \
-      const double a = pairs.a.get(i), b = pairs.b.get(i), want = expected(dtype, #name, a, b, false);            \
-      EXPECT_PRED2(same_value, out.get(i), want) << #name " " << kDtypeNames[dtype] << " " << a << " " << b;      \
-    }                                                                                                             \
+#define RUSTTORCH_ROW(name, Functor)                                                                         \
+  {                                                                                                          \
+    Array out(dtype, pairs.n);                                                                               \
+    kernels().name[dtype](out.data(), pairs.a.data(), pairs.b.data(), pairs.n, 1, 1, parameters);            \
+    for (int64_t i = 0; i < pairs.n; ++i) {                                                                  \
+      const double a = pairs.a.get(i), b = pairs.b.get(i), want = expected(dtype, #name, a, b, false);       \
+      EXPECT_PRED2(same_value, out.get(i), want) << #name " " << kDtypeNames[dtype] << " " << a << " " << b; \
+    }                                                                                                        \
   }
     RUSTTORCH_ARITHMETIC(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
@@ -145,7 +164,8 @@ TEST_P(ArithmeticTest, IntegerPairsWrap) {
     parameters.a = 0.5;  // must not be looked at
     parameters.integer = -5;
     const KernelTable& table = kernels();
-    Array sum(dtype, pairs.n), difference(dtype, pairs.n), product(dtype, pairs.n), scaled(dtype, pairs.n), fused(dtype, pairs.n);
+    Array sum(dtype, pairs.n), difference(dtype, pairs.n), product(dtype, pairs.n), scaled(dtype, pairs.n),
+        fused(dtype, pairs.n);
     table.add[dtype](sum.data(), pairs.a.data(), pairs.b.data(), pairs.n, 1, 1, parameters);
     table.sub[dtype](difference.data(), pairs.a.data(), pairs.b.data(), pairs.n, 1, 1, parameters);
     table.mul[dtype](product.data(), pairs.a.data(), pairs.b.data(), pairs.n, 1, 1, parameters);

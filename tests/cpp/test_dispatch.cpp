@@ -90,8 +90,8 @@ TEST_F(Dispatch, EveryRowOfEveryTableIsFilled) {
   if (floating) { EXPECT_TRUE(table.row[dtype] && table.row##_backward[dtype]) << #row; }
       RUSTTORCH_ACTIVATIONS(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
-#define RUSTTORCH_ROW(row, Functor)                                                      \
-  if (floating) { EXPECT_TRUE(table.row[dtype] && table.row##_backward[dtype]) << #row; }    \
+#define RUSTTORCH_ROW(row, Functor)                                                       \
+  if (floating) { EXPECT_TRUE(table.row[dtype] && table.row##_backward[dtype]) << #row; } \
   if (floating) { EXPECT_TRUE(table.row##_columns[dtype] && table.row##_columns_backward[dtype]) << #row; }
       RUSTTORCH_SOFTMAX(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW

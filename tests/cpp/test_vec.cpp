@@ -15,8 +15,8 @@ void Failures::append(const char* what, int lane, const std::string& values) {
 
 void Failures::add(const char* what, int lane, double got, double expected, double a, double b, double c) {
   char text[256];
-  std::snprintf(text, sizeof text, "got %a (%.9g), expected %a (%.9g); operands %a %a %a", got, got, expected, expected, a,
-                b, c);
+  std::snprintf(text, sizeof text, "got %a (%.9g), expected %a (%.9g); operands %a %a %a", got, got, expected, expected,
+                a, b, c);
   append(what, lane, text);
 }
 

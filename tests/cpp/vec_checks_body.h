@@ -27,27 +27,88 @@ template <class T>
 struct Operands;
 template <>
 struct Operands<float> {
-  static constexpr float specials[] = {0.0f, -0.0f, 1.0f, -1.0f, 0.5f, 1.5f, -1.5f, 2.5f, -2.5f, 3.0f, 1e10f, -1e10f,
-      0x1p-149f, -0x1p-149f, 0x1.fffffcp-127f, 0x1p-126f, 0x1.fffffep127f, -0x1.fffffep127f, 8388607.5f, 8388609.0f,
-      0x1.000002p0f, 0.1f, -7.3f, HUGE_VALF, -HUGE_VALF, __builtin_nanf("")};
+  static constexpr float specials[] = {0.0f,
+                                       -0.0f,
+                                       1.0f,
+                                       -1.0f,
+                                       0.5f,
+                                       1.5f,
+                                       -1.5f,
+                                       2.5f,
+                                       -2.5f,
+                                       3.0f,
+                                       1e10f,
+                                       -1e10f,
+                                       0x1p-149f,
+                                       -0x1p-149f,
+                                       0x1.fffffcp-127f,
+                                       0x1p-126f,
+                                       0x1.fffffep127f,
+                                       -0x1.fffffep127f,
+                                       8388607.5f,
+                                       8388609.0f,
+                                       0x1.000002p0f,
+                                       0.1f,
+                                       -7.3f,
+                                       HUGE_VALF,
+                                       -HUGE_VALF,
+                                       __builtin_nanf("")};
   using Bits = uint32_t;
 };
 template <>
 struct Operands<double> {
-  static constexpr double specials[] = {0.0, -0.0, 1.0, -1.0, 0.5, 1.5, -1.5, 2.5, -2.5, 3.0, 1e100, -1e100,
-      0x1p-1074, -0x1p-1074, 0x1.fffffffffffffp-1023, 0x1p-1022, 0x1.fffffffffffffp1023, -0x1.fffffffffffffp1023,
-      4503599627370495.5, 4503599627370497.0, 0x1.0000000000001p0, 0.1, -7.3, HUGE_VAL, -HUGE_VAL, __builtin_nan("")};
+  static constexpr double specials[] = {0.0,
+                                        -0.0,
+                                        1.0,
+                                        -1.0,
+                                        0.5,
+                                        1.5,
+                                        -1.5,
+                                        2.5,
+                                        -2.5,
+                                        3.0,
+                                        1e100,
+                                        -1e100,
+                                        0x1p-1074,
+                                        -0x1p-1074,
+                                        0x1.fffffffffffffp-1023,
+                                        0x1p-1022,
+                                        0x1.fffffffffffffp1023,
+                                        -0x1.fffffffffffffp1023,
+                                        4503599627370495.5,
+                                        4503599627370497.0,
+                                        0x1.0000000000001p0,
+                                        0.1,
+                                        -7.3,
+                                        HUGE_VAL,
+                                        -HUGE_VAL,
+                                        __builtin_nan("")};
   using Bits = uint64_t;
 };
 template <>
 struct Operands<int32_t> {
-  static constexpr int32_t specials[] = {0, 1, -1, 2, -2, 7, -7, 65536, -65536, INT32_MAX, INT32_MIN, INT32_MAX - 1, INT32_MIN + 1};
+  static constexpr int32_t specials[] = {
+      0, 1, -1, 2, -2, 7, -7, 65536, -65536, INT32_MAX, INT32_MIN, INT32_MAX - 1, INT32_MIN + 1};
   using Bits = uint32_t;
 };
 template <>
 struct Operands<int64_t> {
-  static constexpr int64_t specials[] = {0, 1, -1, 2, -2, 7, -7, 1LL << 32, -(1LL << 32), (1LL << 51) - 1, -(1LL << 51),
-                                         INT64_MAX, INT64_MIN, INT64_MAX - 1, INT64_MIN + 1, 0xffffffffLL};
+  static constexpr int64_t specials[] = {0,
+                                         1,
+                                         -1,
+                                         2,
+                                         -2,
+                                         7,
+                                         -7,
+                                         1LL << 32,
+                                         -(1LL << 32),
+                                         (1LL << 51) - 1,
+                                         -(1LL << 51),
+                                         INT64_MAX,
+                                         INT64_MIN,
+                                         INT64_MAX - 1,
+                                         INT64_MIN + 1,
+                                         0xffffffffLL};
   using Bits = uint64_t;
 };
 
@@ -85,19 +146,19 @@ void check_operation(Failures& failures) {
 }
 
 // OPERATION(name, expression over vectors, expression over numbers of type T)
-#define OPERATION_(name_, zero, vector, number)                                       \
-  struct name_ {                                                                      \
-    static constexpr const char* name = #name_;                                       \
-    static constexpr bool any_zero_sign = zero;                                       \
-    template <class V>                                                                \
-    static V apply([[maybe_unused]] V a, [[maybe_unused]] V b, [[maybe_unused]] V c) { \
-      return vector;                                                                  \
-    }                                                                                 \
-    template <class T>                                                                \
+#define OPERATION_(name_, zero, vector, number)                                           \
+  struct name_ {                                                                          \
+    static constexpr const char* name = #name_;                                           \
+    static constexpr bool any_zero_sign = zero;                                           \
+    template <class V>                                                                    \
+    static V apply([[maybe_unused]] V a, [[maybe_unused]] V b, [[maybe_unused]] V c) {    \
+      return vector;                                                                      \
+    }                                                                                     \
+    template <class T>                                                                    \
     static T expected([[maybe_unused]] T a, [[maybe_unused]] T b, [[maybe_unused]] T c) { \
-      using U [[maybe_unused]] = typename Operands<T>::Bits;                          \
-      return T(number);                                                               \
-    }                                                                                 \
+      using U [[maybe_unused]] = typename Operands<T>::Bits;                              \
+      return T(number);                                                                   \
+    }                                                                                     \
   };
 #define OPERATION(name, vector, number) OPERATION_(name, false, vector, number)
 
@@ -109,12 +170,12 @@ V indicator(Mask<Lane<V>> mask) {
 OPERATION(Broadcast_, V(Lane<V>(3)), T(3))
 OPERATION(Plus, a + b, a + b)
 OPERATION(Minus, a - b, a - b)
-OPERATION(Times, a * b, a * b)
+OPERATION(Times, a* b, a* b)
 OPERATION(Over, a / b, a / b)
 OPERATION(Negate, -a, -a)
 OPERATION(WrapPlus, a + b, U(a) + U(b))
 OPERATION(WrapMinus, a - b, U(a) - U(b))
-OPERATION(WrapTimes, a * b, U(a) * U(b))
+OPERATION(WrapTimes, a* b, U(a) * U(b))
 OPERATION(WrapNegate, -a, U(0) - U(a))
 OPERATION(WrapAbs, abs(a), a < 0 ? U(0) - U(a) : U(a))
 OPERATION(Fma, fma(a, b, c), std::fma(a, b, c))
@@ -141,7 +202,7 @@ OPERATION(MaskXor, indicator<V>((a < b) ^ (b < c)), (a < b) != (b < c))
 OPERATION(MaskNot, indicator<V>(~(a < b)), !(a < b))
 OPERATION(IsNan, indicator<V>(is_nan(a)), a != a)
 OPERATION(Select, select(a < b, b, c), a < b ? b : c)
-OPERATION(And, a & b, a & b)
+OPERATION(And, a& b, a& b)
 OPERATION(Or, a | b, a | b)
 OPERATION(Xor, a ^ b, a ^ b)
 OPERATION(Not, ~a, ~a)
@@ -167,9 +228,13 @@ struct ScaleFloat {
     if (word & 1) v = std::scalbn(T(1) + std::fabs(std::fmod(v, T(1))), int(-n) + (sizeof(T) == 4 ? -130 : -1030));
   }
   template <class V>
-  static V apply(V v, V n, V) { return scale(v, n); }
+  static V apply(V v, V n, V) {
+    return scale(v, n);
+  }
   template <class T>
-  static T expected(T v, T n, T) { return std::scalbn(v, int(n)); }
+  static T expected(T v, T n, T) {
+    return std::scalbn(v, int(n));
+  }
 };
 struct ToInteger {
   static constexpr const char* name = "to_int and to_float/to_double";
@@ -182,11 +247,15 @@ struct ToInteger {
   static Vec<float> apply(Vec<float> v, Vec<float>, Vec<float>) { return to_float(to_int(v)); }
   static Vec<double> apply(Vec<double> v, Vec<double>, Vec<double>) { return to_double(to_int(v)); }
   template <class T>
-  static T expected(T v, T, T) { return std::nearbyint(v); }
+  static T expected(T v, T, T) {
+    return std::nearbyint(v);
+  }
 };
 struct NonZeroDivisor {
   template <class T>
-  static void limit(T&, T& b, T&) { if (b == 0) b = 1; }
+  static void limit(T&, T& b, T&) {
+    if (b == 0) b = 1;
+  }
 };
 struct DivideTruncInteger : DivideTrunc, NonZeroDivisor {};
 struct DivideFloorInteger : DivideFloor, NonZeroDivisor {};

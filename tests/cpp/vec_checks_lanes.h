@@ -111,7 +111,8 @@ void check_half(Failures& failures) {
     for (int k = 0; k < lanes; ++k) in[k].bits = uint16_t(first + k);
     Vec<float>::load(in).store(got);
     for (int k = 0; k < lanes; ++k) {
-      if (!same(got[k], float(value_of(in[k])))) report<float>(failures, "widen", k, got[k], float(value_of(in[k])), 0, 0, 0);
+      if (!same(got[k], float(value_of(in[k]))))
+        report<float>(failures, "widen", k, got[k], float(value_of(in[k])), 0, 0, 0);
     }
   }
   constexpr uint32_t lower[16] = {0x0000, 0x0001, 0x0fff, 0x1000, 0x1001, 0x2000, 0x2fff, 0x3000,
@@ -148,7 +149,8 @@ void check_mask(Failures& failures) {
       T lanes[V::lanes] = {};
       lanes[k] = T(1);
       if (!any(V::load(lanes) == V(T(1)))) report<T>(failures, "any of one lane", k, T(0), T(1), 0, 0, 0);
-      if (V::lanes > 1 && all(V::load(lanes) != V(T(1)))) report<T>(failures, "all but one lane", k, T(1), T(0), 0, 0, 0);
+      if (V::lanes > 1 && all(V::load(lanes) != V(T(1))))
+        report<T>(failures, "all but one lane", k, T(1), T(0), 0, 0, 0);
     }
   }
 }
@@ -209,16 +211,21 @@ void check_table(Failures& failures) {
     for (int k = 0; k < lanes; ++k) index[k] = (first + k) * 5;
     gather_table16(table, Vec<int32_t>::load(index)).store(got);
     for (int k = 0; k < lanes; ++k) {
-      if (got[k] != table[index[k] & 15]) report<float>(failures, "gather_table16", k, got[k], table[index[k] & 15], float(index[k]), 0, 0);
+      if (got[k] != table[index[k] & 15])
+        report<float>(failures, "gather_table16", k, got[k], table[index[k] & 15], float(index[k]), 0, 0);
     }
   }
 }
 
 constexpr test::VecCheck kVecChecks[] = {
-    {"float", check_floating<float>},     {"double", check_floating<double>},
-    {"int32", check_integer<int32_t>},    {"int64", check_integer<int64_t>},
-    {"division", check_division},         {"memory", check_memories},
-    {"reduced precision", check_halves},  {"masks and reductions", check_masks_and_reductions},
+    {"float", check_floating<float>},
+    {"double", check_floating<double>},
+    {"int32", check_integer<int32_t>},
+    {"int64", check_integer<int64_t>},
+    {"division", check_division},
+    {"memory", check_memories},
+    {"reduced precision", check_halves},
+    {"masks and reductions", check_masks_and_reductions},
     {"table", check_table},
 };
 constexpr test::VecChecks vec_check_list() { return {kVecChecks, int(std::size(kVecChecks))}; }

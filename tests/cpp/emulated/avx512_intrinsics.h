@@ -20,7 +20,9 @@ struct Register {
     return value;
   }
   template <class T>
-  void set(int k, T value) { std::memcpy(memory + k * sizeof(T), &value, sizeof(T)); }
+  void set(int k, T value) {
+    std::memcpy(memory + k * sizeof(T), &value, sizeof(T));
+  }
 };
 
 inline float from_half(uint16_t bits) {
@@ -80,81 +82,91 @@ using __mmask16 = uint16_t;
 using __mmask8 = uint8_t;
 using _MM_PERM_ENUM = int;
 enum {
-  _CMP_EQ_OQ = 0x00, _CMP_LT_OQ = 0x11, _CMP_LE_OQ = 0x12, _CMP_UNORD_Q = 0x03, _CMP_NEQ_UQ = 0x04,
-  _CMP_GE_OQ = 0x1d, _CMP_GT_OQ = 0x1e,
-  _MM_FROUND_TO_NEAREST_INT = 0, _MM_FROUND_TO_NEG_INF = 1, _MM_FROUND_TO_ZERO = 3, _MM_FROUND_NO_EXC = 8,
+  _CMP_EQ_OQ = 0x00,
+  _CMP_LT_OQ = 0x11,
+  _CMP_LE_OQ = 0x12,
+  _CMP_UNORD_Q = 0x03,
+  _CMP_NEQ_UQ = 0x04,
+  _CMP_GE_OQ = 0x1d,
+  _CMP_GT_OQ = 0x1e,
+  _MM_FROUND_TO_NEAREST_INT = 0,
+  _MM_FROUND_TO_NEG_INF = 1,
+  _MM_FROUND_TO_ZERO = 3,
+  _MM_FROUND_NO_EXC = 8,
 };
 
 #define EMULATED inline __attribute__((noinline))  // inlined, the kernels would take minutes to compile
 
 // RESULT NAME(ARGUMENTS): `lanes` lanes of type T, each the value of the expression in k.
 #define EMULATE(Result, name, T, lanes, expression, ...)          \
-  EMULATED Result name(__VA_ARGS__) {                           \
+  EMULATED Result name(__VA_ARGS__) {                             \
     Result result;                                                \
     for (int k = 0; k < lanes; ++k) result.set<T>(k, expression); \
     return result;                                                \
   }
-#define EMULATE_MASK(Mask, name, lanes, expression, ...)                              \
-  EMULATED Mask name(__VA_ARGS__) {                                                 \
-    Mask result = 0;                                                                  \
+#define EMULATE_MASK(Mask, name, lanes, expression, ...)                             \
+  EMULATED Mask name(__VA_ARGS__) {                                                  \
+    Mask result = 0;                                                                 \
     for (int k = 0; k < lanes; ++k) result = Mask(result | (Mask(expression) << k)); \
-    return result;                                                                    \
+    return result;                                                                   \
   }
 #define A(T) a.get<T>(k)
 #define B(T) b.get<T>(k)
 #define C(T) c.get<T>(k)
 
 // Per element type: register, suffix, lane type, lane type without sign, lanes, mask.
-#define EMULATE_COMMON(R, s, T, U, lanes, Mask)                                                                   \
-  EMULATE(R, _mm512_set1_##s, T, lanes, value, T value)                                                           \
-  EMULATED R _mm512_maskz_loadu_##s(Mask mask, const void* p) {                                                 \
-    R result{};                                                                                                   \
-    for (int k = 0; k < lanes; ++k) {                                                                             \
-      if ((mask >> k) & 1) std::memcpy(result.memory + k * sizeof(T), static_cast<const char*>(p) + k * sizeof(T), sizeof(T)); \
-    }                                                                                                             \
-    return result;                                                                                                \
-  }                                                                                                               \
-  EMULATED void _mm512_mask_storeu_##s(void* p, Mask mask, R a) {                                               \
-    for (int k = 0; k < lanes; ++k) {                                                                             \
+#define EMULATE_COMMON(R, s, T, U, lanes, Mask)                                                                     \
+  EMULATE(R, _mm512_set1_##s, T, lanes, value, T value)                                                             \
+  EMULATED R _mm512_maskz_loadu_##s(Mask mask, const void* p) {                                                     \
+    R result{};                                                                                                     \
+    for (int k = 0; k < lanes; ++k) {                                                                               \
+      if ((mask >> k) & 1)                                                                                          \
+        std::memcpy(result.memory + k * sizeof(T), static_cast<const char*>(p) + k * sizeof(T), sizeof(T));         \
+    }                                                                                                               \
+    return result;                                                                                                  \
+  }                                                                                                                 \
+  EMULATED void _mm512_mask_storeu_##s(void* p, Mask mask, R a) {                                                   \
+    for (int k = 0; k < lanes; ++k) {                                                                               \
       if ((mask >> k) & 1) std::memcpy(static_cast<char*>(p) + k * sizeof(T), a.memory + k * sizeof(T), sizeof(T)); \
-    }                                                                                                             \
-  }                                                                                                               \
-  EMULATE(R, _mm512_mask_blend_##s, T, lanes, (mask >> k) & 1 ? B(T) : A(T), Mask mask, R a, R b)                 \
-  EMULATE(R, _mm512_min_##s, T, lanes, A(T) < B(T) ? A(T) : B(T), R a, R b)                                       \
+    }                                                                                                               \
+  }                                                                                                                 \
+  EMULATE(R, _mm512_mask_blend_##s, T, lanes, (mask >> k) & 1 ? B(T) : A(T), Mask mask, R a, R b)                   \
+  EMULATE(R, _mm512_min_##s, T, lanes, A(T) < B(T) ? A(T) : B(T), R a, R b)                                         \
   EMULATE(R, _mm512_max_##s, T, lanes, A(T) > B(T) ? A(T) : B(T), R a, R b)
-#define EMULATE_FLOATING(R, s, T, U, lanes, Mask)                                                              \
-  EMULATE_COMMON(R, s, T, U, lanes, Mask)                                                                      \
-  EMULATE(R, _mm512_loadu_##s, T, lanes, p[k], const T* p)                                                     \
-  EMULATED void _mm512_storeu_##s(void* p, R a) { std::memcpy(p, a.memory, 64); }                            \
-  EMULATE(R, _mm512_add_##s, T, lanes, A(T) + B(T), R a, R b)                                                  \
-  EMULATE(R, _mm512_sub_##s, T, lanes, A(T) - B(T), R a, R b)                                                  \
-  EMULATE(R, _mm512_mul_##s, T, lanes, A(T) * B(T), R a, R b)                                                  \
-  EMULATE(R, _mm512_div_##s, T, lanes, A(T) / B(T), R a, R b)                                                  \
-  EMULATE(R, _mm512_and_##s, U, lanes, A(U) & B(U), R a, R b)                                                  \
-  EMULATE(R, _mm512_or_##s, U, lanes, A(U) | B(U), R a, R b)                                                   \
-  EMULATE(R, _mm512_xor_##s, U, lanes, A(U) ^ B(U), R a, R b)                                                  \
-  EMULATE(R, _mm512_andnot_##s, U, lanes, ~A(U) & B(U), R a, R b)                                              \
-  EMULATE(R, _mm512_fmadd_##s, T, lanes, std::fma(A(T), B(T), C(T)), R a, R b, R c)                            \
-  EMULATE(R, _mm512_fnmadd_##s, T, lanes, std::fma(-A(T), B(T), C(T)), R a, R b, R c)                          \
-  EMULATE(R, _mm512_sqrt_##s, T, lanes, std::sqrt(A(T)), R a)                                                  \
-  EMULATE(R, _mm512_roundscale_##s, T, lanes, emulated::rounded(A(T), mode), R a, int mode)                    \
-  EMULATE(R, _mm512_scalef_##s, T, lanes, emulated::scalef(A(T), B(T)), R a, R b)                              \
-  EMULATE(R, _mm512_mask_mov_##s, T, lanes, (mask >> k) & 1 ? B(T) : A(T), R a, Mask mask, R b)                \
-  EMULATE_MASK(Mask, _mm512_cmp_##s##_mask, lanes, emulated::compare(A(T), B(T), predicate & 15), R a, R b, int predicate)
-#define EMULATE_INTEGER(R, s, T, U, lanes, Mask)                                              \
-  EMULATE_COMMON(R, s, T, U, lanes, Mask)                                                     \
-  EMULATE(R, _mm512_add_##s, U, lanes, A(U) + B(U), R a, R b)                                 \
-  EMULATE(R, _mm512_sub_##s, U, lanes, A(U) - B(U), R a, R b)                                 \
-  EMULATE(R, _mm512_mullo_##s, U, lanes, A(U) * B(U), R a, R b)                               \
-  EMULATE(R, _mm512_abs_##s, U, lanes, A(T) < 0 ? U(0) - A(U) : A(U), R a)                    \
-  EMULATE(R, _mm512_slli_##s, U, lanes, A(U) << count, R a, int count)                        \
-  EMULATE(R, _mm512_srli_##s, U, lanes, A(U) >> count, R a, int count)                        \
-  EMULATE(R, _mm512_srai_##s, T, lanes, A(T) >> count, R a, int count)                        \
-  EMULATE_MASK(Mask, _mm512_cmpeq_##s##_mask, lanes, A(T) == B(T), R a, R b)                  \
-  EMULATE_MASK(Mask, _mm512_cmpneq_##s##_mask, lanes, A(T) != B(T), R a, R b)                 \
-  EMULATE_MASK(Mask, _mm512_cmplt_##s##_mask, lanes, A(T) < B(T), R a, R b)                   \
-  EMULATE_MASK(Mask, _mm512_cmple_##s##_mask, lanes, A(T) <= B(T), R a, R b)                  \
-  EMULATE_MASK(Mask, _mm512_cmpgt_##s##_mask, lanes, A(T) > B(T), R a, R b)                   \
+#define EMULATE_FLOATING(R, s, T, U, lanes, Mask)                                                           \
+  EMULATE_COMMON(R, s, T, U, lanes, Mask)                                                                   \
+  EMULATE(R, _mm512_loadu_##s, T, lanes, p[k], const T* p)                                                  \
+  EMULATED void _mm512_storeu_##s(void* p, R a) { std::memcpy(p, a.memory, 64); }                           \
+  EMULATE(R, _mm512_add_##s, T, lanes, A(T) + B(T), R a, R b)                                               \
+  EMULATE(R, _mm512_sub_##s, T, lanes, A(T) - B(T), R a, R b)                                               \
+  EMULATE(R, _mm512_mul_##s, T, lanes, A(T) * B(T), R a, R b)                                               \
+  EMULATE(R, _mm512_div_##s, T, lanes, A(T) / B(T), R a, R b)                                               \
+  EMULATE(R, _mm512_and_##s, U, lanes, A(U) & B(U), R a, R b)                                               \
+  EMULATE(R, _mm512_or_##s, U, lanes, A(U) | B(U), R a, R b)                                                \
+  EMULATE(R, _mm512_xor_##s, U, lanes, A(U) ^ B(U), R a, R b)                                               \
+  EMULATE(R, _mm512_andnot_##s, U, lanes, ~A(U) & B(U), R a, R b)                                           \
+  EMULATE(R, _mm512_fmadd_##s, T, lanes, std::fma(A(T), B(T), C(T)), R a, R b, R c)                         \
+  EMULATE(R, _mm512_fnmadd_##s, T, lanes, std::fma(-A(T), B(T), C(T)), R a, R b, R c)                       \
+  EMULATE(R, _mm512_sqrt_##s, T, lanes, std::sqrt(A(T)), R a)                                               \
+  EMULATE(R, _mm512_roundscale_##s, T, lanes, emulated::rounded(A(T), mode), R a, int mode)                 \
+  EMULATE(R, _mm512_scalef_##s, T, lanes, emulated::scalef(A(T), B(T)), R a, R b)                           \
+  EMULATE(R, _mm512_mask_mov_##s, T, lanes, (mask >> k) & 1 ? B(T) : A(T), R a, Mask mask, R b)             \
+  EMULATE_MASK(Mask, _mm512_cmp_##s##_mask, lanes, emulated::compare(A(T), B(T), predicate & 15), R a, R b, \
+               int predicate)
+#define EMULATE_INTEGER(R, s, T, U, lanes, Mask)                              \
+  EMULATE_COMMON(R, s, T, U, lanes, Mask)                                     \
+  EMULATE(R, _mm512_add_##s, U, lanes, A(U) + B(U), R a, R b)                 \
+  EMULATE(R, _mm512_sub_##s, U, lanes, A(U) - B(U), R a, R b)                 \
+  EMULATE(R, _mm512_mullo_##s, U, lanes, A(U) * B(U), R a, R b)               \
+  EMULATE(R, _mm512_abs_##s, U, lanes, A(T) < 0 ? U(0) - A(U) : A(U), R a)    \
+  EMULATE(R, _mm512_slli_##s, U, lanes, A(U) << count, R a, int count)        \
+  EMULATE(R, _mm512_srli_##s, U, lanes, A(U) >> count, R a, int count)        \
+  EMULATE(R, _mm512_srai_##s, T, lanes, A(T) >> count, R a, int count)        \
+  EMULATE_MASK(Mask, _mm512_cmpeq_##s##_mask, lanes, A(T) == B(T), R a, R b)  \
+  EMULATE_MASK(Mask, _mm512_cmpneq_##s##_mask, lanes, A(T) != B(T), R a, R b) \
+  EMULATE_MASK(Mask, _mm512_cmplt_##s##_mask, lanes, A(T) < B(T), R a, R b)   \
+  EMULATE_MASK(Mask, _mm512_cmple_##s##_mask, lanes, A(T) <= B(T), R a, R b)  \
+  EMULATE_MASK(Mask, _mm512_cmpgt_##s##_mask, lanes, A(T) > B(T), R a, R b)   \
   EMULATE_MASK(Mask, _mm512_cmpge_##s##_mask, lanes, A(T) >= B(T), R a, R b)
 EMULATE_FLOATING(__m512, ps, float, uint32_t, 16, __mmask16)
 EMULATE_FLOATING(__m512d, pd, double, uint64_t, 8, __mmask8)
@@ -198,11 +210,13 @@ EMULATED __m512d _mm512_castsi512_pd(__m512i a) { return std::bit_cast<__m512d>(
 EMULATE(__m256i, _mm512_castsi512_si256, int64_t, 4, A(int64_t), __m512i a)
 EMULATE(__m512i, _mm512_castsi256_si512, int64_t, 8, k < 4 ? A(int64_t) : -1, __m256i a)  // the upper half is undefined
 EMULATE(__m256i, _mm512_extracti64x4_epi64, int64_t, 4, a.get<int64_t>(k + 4 * (half & 1)), __m512i a, int half)
-EMULATE(__m512i, _mm512_inserti64x4, int64_t, 8, k / 4 == (half & 1) ? b.get<int64_t>(k % 4) : A(int64_t), __m512i a, __m256i b, int half)
+EMULATE(__m512i, _mm512_inserti64x4, int64_t, 8, k / 4 == (half & 1) ? b.get<int64_t>(k % 4) : A(int64_t), __m512i a,
+        __m256i b, int half)
 EMULATE(__m512i, _mm512_cvtepu16_epi32, int32_t, 16, A(uint16_t), __m256i a)
 EMULATE(__m256i, _mm512_cvtepi32_epi16, uint16_t, 16, uint16_t(A(uint32_t)), __m512i a)
 EMULATE(__m512, _mm512_cvtph_ps, float, 16, emulated::from_half(A(uint16_t)), __m256i a)
-EMULATE(__m256i, _mm512_cvtps_ph, uint16_t, 16, mode == 0 ? emulated::to_half(A(float)) : uint16_t(0x7e00), __m512 a, int mode)
+EMULATE(__m256i, _mm512_cvtps_ph, uint16_t, 16, mode == 0 ? emulated::to_half(A(float)) : uint16_t(0x7e00), __m512 a,
+        int mode)
 EMULATE(__m512i, _mm512_cvtps_epi32, int32_t, 16, (emulated::to_integer<int32_t>(std::nearbyint(A(float)))), __m512 a)
 EMULATE(__m512i, _mm512_cvtpd_epi64, int64_t, 8, (emulated::to_integer<int64_t>(std::nearbyint(A(double)))), __m512d a)
 EMULATE(__m256i, _mm512_cvttpd_epi32, int32_t, 8, (emulated::to_integer<int32_t>(std::trunc(A(double)))), __m512d a)
@@ -211,9 +225,11 @@ EMULATE(__m512d, _mm512_cvtepi64_pd, double, 8, double(A(int64_t)), __m512i a)
 EMULATE(__m512d, _mm512_cvtepi32_pd, double, 8, double(A(int32_t)), __m256i a)
 
 // Movement. `order` has two bits (permute_pd: one) for each place.
-EMULATE(__m512, _mm512_permute_ps, float, 16, a.get<float>(k / 4 * 4 + ((order >> (2 * (k % 4))) & 3)), __m512 a, int order)
+EMULATE(__m512, _mm512_permute_ps, float, 16, a.get<float>(k / 4 * 4 + ((order >> (2 * (k % 4))) & 3)), __m512 a,
+        int order)
 EMULATE(__m512d, _mm512_permute_pd, double, 8, a.get<double>(k / 2 * 2 + ((order >> k) & 1)), __m512d a, int order)
-EMULATE(__m512i, _mm512_shuffle_epi32, int32_t, 16, a.get<int32_t>(k / 4 * 4 + ((order >> (2 * (k % 4))) & 3)), __m512i a, int order)
+EMULATE(__m512i, _mm512_shuffle_epi32, int32_t, 16, a.get<int32_t>(k / 4 * 4 + ((order >> (2 * (k % 4))) & 3)),
+        __m512i a, int order)
 EMULATE(__m512, _mm512_permutexvar_ps, float, 16, a.get<float>(index.get<int32_t>(k) & 15), __m512i index, __m512 a)
 // Quarters of 128 bits: the lower two come from a, the upper two from b.
 #define QUARTERS ((k < 4 ? a : b).get<int64_t>(((order >> (k / 2 * 2)) & 3) * 2 + k % 2))
