@@ -50,9 +50,7 @@ RUSTTORCH_INLINE Vec<float> gelu_erf(Vec<float> x) {
   const Vec<float> positive = x - min_number(Vec<float>(0.0f), x);
   return fnma(fma(normal.tail, raised, raised), Vec<float>(kLowered), positive);
 }
-RUSTTORCH_INLINE Vec<double> gelu_erf(Vec<double> x) {
-  return x * Vec<double>(0.5) * erfc(x * Vec<double>(-0.70710678118654752));
-}
+RUSTTORCH_INLINE Vec<double> gelu_erf(Vec<double> x) { return x * normal_cdf(x); }
 // Phi(x) + x phi(x): with left = Phi(-t) - t phi(t), left for x < 0 and 1 - left otherwise. NaN for +-inf.
 RUSTTORCH_INLINE Vec<float> gelu_erf_derivative(Vec<float> x) {
   const Vec<float> t = abs(x), lowered(kLowered), slope(0.39894228f);
@@ -64,7 +62,7 @@ RUSTTORCH_INLINE Vec<float> gelu_erf_derivative(Vec<float> x) {
 RUSTTORCH_INLINE Vec<double> gelu_erf_derivative(Vec<double> x) {
   const Vec<double> half(0.5), square = x * x, lost = fma(x, x, -square);
   const Vec<double> approximate = exp(-half * square), density = fnma(half * lost, approximate, approximate);
-  return fma(x * density, Vec<double>(0.39894228040143268), half * erfc(x * Vec<double>(-0.70710678118654752)));
+  return fma(x * density, Vec<double>(0.39894228040143268), normal_cdf(x));
 }
 
 // 2^32 e^(2u) for u = sqrt(2/pi) (x + 0.044715 x^3) and x <= 0. float: ULP 1.5; 0 from x = -10.92 down.

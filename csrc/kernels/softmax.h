@@ -20,7 +20,7 @@
 
 namespace rusttorch::RUSTTORCH_ISA {
 
-// Exponentials are kept multiplied by 2^kShift, so that the small ones are normal numbers and the result rounds once.
+// Exponentials are kept multiplied by 2^exponential_shift, so that the small ones are normal numbers and the result rounds once.
 template <class T>
 constexpr int exponential_shift = std::is_same_v<T, double> ? 64 : 32;
 
@@ -32,7 +32,8 @@ RUSTTORCH_INLINE Vec<T> shifted_exponential(Vec<T> x, Vec<T> max) {
 // What the loops below need of each member of the family. `sum` is that of the shifted exponentials.
 template <class V>
 struct Softmax {
-  static constexpr bool from_exponentials = true;  // the result is made from the exponentials, so they are worth keeping
+  static constexpr bool from_exponentials =
+      true;  // the result is made from the exponentials, so they are worth keeping
   static RUSTTORCH_INLINE V factor(V sum) { return V(1) / sum; }
   static RUSTTORCH_INLINE V result(V exponential, V factor) { return exponential * factor; }
   static RUSTTORCH_INLINE V result(V x, V max, V factor) { return shifted_exponential(x, max) * factor; }

@@ -4,40 +4,38 @@
 
 namespace rusttorch::RUSTTORCH_ISA {
 
-// Work goes in strips of columns, three times down all rows. Wide strips win, because a narrow one visits every page for
-// a line or two. (1024, 1024) float32, half of it on one Zen 3 core, in us by lines of 64 bytes: 4: 590, 8: 520, 16: 460,
-// 32: 390; a strip of one line copied to the stack, so that memory is read once: 740. With few rows, the strip itself
-// should stay in L1: (32, 32000) takes 340 with 8 lines, 360 with 32. The accumulators take at most 32 KiB.
+// Work goes in strips of columns, three times down all rows. Wide strips win, because a narrow one visits every page
+// for a line or two. (1024, 1024) float32, half of it on one Zen 3 core, in us by lines of 64 bytes: 4: 410, 8: 400,
+// 16: 340, 32: 250; a strip of one line copied to the stack, so that memory is read once: 740. At 32 lines the
+// accumulators take 32 KiB.
 //
-// The columns of one strip as vectors: vector v holds the `lanes` columns from offset[v] on. The last vector is moved
-// back to end at the last column, where it computes some columns twice; only fewer columns than lanes are partial.
+// The columns of one strip as vectors. The last vector is moved back to end at the last column, where it computes some
+// columns twice; only fewer columns than lanes make a partial vector.
 template <class C>
 struct Strip {
   static constexpr int lanes = Vec<C>::lanes, widest = 32 * kAccumulators<C>, most_vectors = widest / lanes;
-  int64_t vectors, partial;  // partial: the number of columns when they do not fill a vector, else 0
-  int64_t offset[most_vectors];
+  int64_t vectors, last, partial;  // last: the first column of the last vector; partial: the columns of a partial one
 
-  static RUSTTORCH_INLINE int64_t best_width(int64_t rows) { return rows <= 256 ? widest / 4 : widest; }
-
-  // Of `columns` columns, [first, first + width).
-  RUSTTORCH_INLINE Strip(int64_t first, int64_t width, int64_t columns)
-      : vectors((width + lanes - 1) / lanes), partial(columns < lanes ? columns : 0) {
-    for (int64_t v = 0; v < vectors; ++v) {
-      const int64_t begin = first + v * lanes;
-      offset[v] = begin + lanes <= columns || partial ? begin : columns - lanes;
-    }
-  }
+  RUSTTORCH_INLINE int64_t column(int64_t v) const { return v + 1 < vectors ? v * lanes : last; }
 };
+// The strip from column `first` of `columns`, counting columns from `first`.
+template <class C>
+RUSTTORCH_INLINE Strip<C> strip_from(int64_t first, int64_t columns) {
+  constexpr int lanes = Strip<C>::lanes;
+  const int64_t left = columns - first, width = left < Strip<C>::widest ? left : Strip<C>::widest;
+  if (columns < lanes) return {1, 0, columns};
+  return {(width + lanes - 1) / lanes, width - lanes, 0};
+}
 
 template <bool is_partial, class C, class T>
-RUSTTORCH_INLINE Vec<C> load_columns(const T* row, const Strip<C>& strip, int64_t v) {
+RUSTTORCH_INLINE Vec<C> load_columns(const T* row, Strip<C> strip, int64_t v) {
   if constexpr (is_partial) return Vec<C>::load(row, strip.partial);
-  else return Vec<C>::load(row + strip.offset[v]);
+  else return Vec<C>::load(row + strip.column(v));
 }
 template <bool is_partial, class C, class T>
-RUSTTORCH_INLINE void store_columns(T* row, const Strip<C>& strip, int64_t v, Vec<C> value) {
+RUSTTORCH_INLINE void store_columns(T* row, Strip<C> strip, int64_t v, Vec<C> value) {
   if constexpr (is_partial) value.store(row, strip.partial);
-  else value.store(row + strip.offset[v]);
+  else value.store(row + strip.column(v));
 }
 
 // The sums of a strip's columns, in the order of softmax.h.
@@ -45,33 +43,42 @@ template <class C>
 struct ColumnSums {
   using V = Vec<C>;
   static constexpr int lanes = V::lanes, accumulators = kAccumulators<C>;
-  int64_t width;  // of a row of accumulators
+  int64_t vectors;
   Total<V> total[Strip<C>::most_vectors];
-  alignas(64) C block[accumulators * Strip<C>::widest];
+  alignas(64) C block[accumulators * Strip<C>::widest];  // [accumulators][vectors]
 
-  explicit RUSTTORCH_INLINE ColumnSums(int64_t vectors) : width(vectors * lanes) {
+  explicit RUSTTORCH_INLINE ColumnSums(int64_t strip_vectors) : vectors(strip_vectors) {
     for (int64_t v = 0; v < vectors; ++v) total[v] = {V(C(0)), V(C(0))};
-    for (int64_t i = 0; i < accumulators * width; i += lanes) V(C(0)).store(block + i);
   }
-  RUSTTORCH_INLINE C* accumulator(int64_t row) { return block + row % accumulators * width; }
-  RUSTTORCH_INLINE void end_block() {
-    for (int64_t v = 0; v * lanes < width; ++v) {
+  RUSTTORCH_INLINE C* accumulator(int64_t row) { return block + row % accumulators * vectors * lanes; }
+  // `rows` rows have been added since the last block; the first of them overwrote the accumulators.
+  RUSTTORCH_INLINE void end_block(int64_t rows) {
+    for (int64_t v = 0; v < vectors; ++v) {
       V sums[accumulators];
-      for (int k = 0; k < accumulators; ++k) {
-        sums[k] = V::load(block + k * width + v * lanes);
-        V(C(0)).store(block + k * width + v * lanes);
-      }
+      for (int k = 0; k < accumulators; ++k) sums[k] = k < rows ? V::load(block + (k * vectors + v) * lanes) : V(C(0));
       add_to_total(total[v], add_by_halves(sums));
     }
   }
 };
 
+// Adds the exponentials of one row to the accumulators, or starts them, and keeps the exponentials.
+template <bool start, bool is_partial, bool keep, class T>
+RUSTTORCH_INLINE void add_exponentials(T* out, const T* in, Compute<T>* accumulator, const Vec<Compute<T>>* max,
+                                       Strip<Compute<T>> strip) {
+  using V = Vec<Compute<T>>;
+  for (int64_t v = 0; v < strip.vectors; ++v) {
+    const V exponential = shifted_exponential(load_columns<is_partial>(in, strip, v), max[v]);
+    const V before = start ? V(0) : V::load(accumulator + v * V::lanes);
+    (before + exponential).store(accumulator + v * V::lanes);
+    if constexpr (keep) store_columns<is_partial>(out, strip, v, exponential);
+  }
+}
+
 template <class T, template <class> class Functor, bool is_partial>
-void softmax_strip(T* out, const T* in, int64_t size, int64_t stride, const Strip<Compute<T>>& strip) {
+void softmax_strip(T* out, const T* in, int64_t size, int64_t stride, Strip<Compute<T>> strip) {
   using C = Compute<T>;
   using V = Vec<C>;
   using F = Functor<V>;
-  constexpr int lanes = V::lanes;
   constexpr bool keep = F::from_exponentials && std::is_same_v<T, C>;  // the exponentials, in the result
   V max[Strip<C>::most_vectors], factor[Strip<C>::most_vectors];
 
@@ -81,7 +88,8 @@ void softmax_strip(T* out, const T* in, int64_t size, int64_t stride, const Stri
     for (int64_t v = 0; v < strip.vectors; ++v) {
       V largest = max[v];
 #pragma GCC unroll 4
-      for (int k = 0; k < 4; ++k) largest = max_number(load_columns<is_partial>(in + (i + k) * stride, strip, v), largest);
+      for (int k = 0; k < 4; ++k)
+        largest = max_number(load_columns<is_partial>(in + (i + k) * stride, strip, v), largest);
       max[v] = largest;
     }
   }
@@ -95,14 +103,13 @@ void softmax_strip(T* out, const T* in, int64_t size, int64_t stride, const Stri
   for (int64_t start = 0; start < size; start += kBlock<C>) {
     const int64_t end = start + kBlock<C> < size ? start + kBlock<C> : size;
     for (int64_t row = start; row < end; ++row) {
+      T* const to = out + row * stride;
+      const T* const from = in + row * stride;
       C* const accumulator = sums.accumulator(row);
-      for (int64_t v = 0; v < strip.vectors; ++v) {
-        const V exponential = shifted_exponential(load_columns<is_partial>(in + row * stride, strip, v), max[v]);
-        (V::load(accumulator + v * lanes) + exponential).store(accumulator + v * lanes);
-        if constexpr (keep) store_columns<is_partial>(out + row * stride, strip, v, exponential);
-      }
+      if (row - start < sums.accumulators) add_exponentials<true, is_partial, keep>(to, from, accumulator, max, strip);
+      else add_exponentials<false, is_partial, keep>(to, from, accumulator, max, strip);
     }
-    sums.end_block();
+    sums.end_block(end - start);
   }
   for (int64_t v = 0; v < strip.vectors; ++v) factor[v] = F::factor(value_of(sums.total[v]));
 
@@ -124,35 +131,40 @@ void softmax_columns(void* out_, const void* in_, int64_t size, int64_t columns,
   using C = Compute<T>;
   T* const out = static_cast<T*>(out_);
   const T* const in = static_cast<const T*>(in_);
-  if (columns < Vec<C>::lanes) {
-    return softmax_strip<T, Functor, true>(out, in, size, stride, Strip<C>(0, columns, columns));
+  if (columns < Vec<C>::lanes) return softmax_strip<T, Functor, true>(out, in, size, stride, strip_from<C>(0, columns));
+  for (int64_t first = 0; first < columns; first += Strip<C>::widest) {
+    softmax_strip<T, Functor, false>(out + first, in + first, size, stride, strip_from<C>(first, columns));
   }
-  const int64_t best = Strip<C>::best_width(size);
-  for (int64_t first = 0; first < columns; first += best) {
-    const Strip<C> strip(first, columns - first < best ? columns - first : best, columns);
-    softmax_strip<T, Functor, false>(out, in, size, stride, strip);
+}
+
+// The same with the terms of the gradient's sum.
+template <bool start, bool is_partial, class F, class T>
+RUSTTORCH_INLINE void add_terms(const T* grad_output, const T* output, Compute<T>* accumulator,
+                                Strip<Compute<T>> strip) {
+  using V = Vec<Compute<T>>;
+  for (int64_t v = 0; v < strip.vectors; ++v) {
+    const V grad = load_columns<is_partial>(grad_output, strip, v), y = load_columns<is_partial>(output, strip, v);
+    const V before = start ? V(0) : V::load(accumulator + v * V::lanes);
+    F::add_term(before, grad, y).store(accumulator + v * V::lanes);
   }
 }
 
 template <class T, template <class> class Functor, bool is_partial>
 void softmax_strip_backward(T* grad_input, const T* grad_output, const T* output, int64_t size, int64_t stride,
-                            const Strip<Compute<T>>& strip) {
+                            Strip<Compute<T>> strip) {
   using C = Compute<T>;
   using V = Vec<C>;
   using F = Functor<V>;
-  constexpr int lanes = V::lanes;
   ColumnSums<C> sums(strip.vectors);
   for (int64_t start = 0; start < size; start += kBlock<C>) {
     const int64_t end = start + kBlock<C> < size ? start + kBlock<C> : size;
     for (int64_t row = start; row < end; ++row) {
+      const T *const grad = grad_output + row * stride, *const y = output + row * stride;
       C* const accumulator = sums.accumulator(row);
-      for (int64_t v = 0; v < strip.vectors; ++v) {
-        const V grad = load_columns<is_partial>(grad_output + row * stride, strip, v);
-        const V y = load_columns<is_partial>(output + row * stride, strip, v);
-        F::add_term(V::load(accumulator + v * lanes), grad, y).store(accumulator + v * lanes);
-      }
+      if (row - start < sums.accumulators) add_terms<true, is_partial, F>(grad, y, accumulator, strip);
+      else add_terms<false, is_partial, F>(grad, y, accumulator, strip);
     }
-    sums.end_block();
+    sums.end_block(end - start);
   }
   V sum[Strip<C>::most_vectors];
   for (int64_t v = 0; v < strip.vectors; ++v) sum[v] = value_of(sums.total[v]);
@@ -173,12 +185,11 @@ void softmax_columns_backward(void* grad_input, const void* grad_output, const v
   T* const to = static_cast<T*>(grad_input);
   const T *const grad = static_cast<const T*>(grad_output), *const y = static_cast<const T*>(output);
   if (columns < Vec<C>::lanes) {
-    return softmax_strip_backward<T, Functor, true>(to, grad, y, size, stride, Strip<C>(0, columns, columns));
+    return softmax_strip_backward<T, Functor, true>(to, grad, y, size, stride, strip_from<C>(0, columns));
   }
-  const int64_t best = Strip<C>::best_width(size);
-  for (int64_t first = 0; first < columns; first += best) {
-    const Strip<C> strip(first, columns - first < best ? columns - first : best, columns);
-    softmax_strip_backward<T, Functor, false>(to, grad, y, size, stride, strip);
+  for (int64_t first = 0; first < columns; first += Strip<C>::widest) {
+    const Strip<C> strip = strip_from<C>(first, columns);
+    softmax_strip_backward<T, Functor, false>(to + first, grad + first, y + first, size, stride, strip);
   }
 }
 

@@ -151,60 +151,97 @@ RUSTTORCH_INLINE void softmax_row(T* out, const T* in, int64_t size, bool overru
   }
 }
 
-// The same for rows of `lines` lines, the last of them perhaps incomplete, which stay in registers. Overruns.
-template <class T, template <class> class Functor, int lines>
-RUSTTORCH_INLINE void softmax_short_row(T* out, const T* in, int64_t size) {
+// Rows of `lines` lines, the last of them perhaps incomplete, in batches of one row per lane: a row's maximum, sum and
+// factor wait for each other, so all maxima and sums come first, and the factors are computed together.
+template <class T, int lines>
+struct ShortRow {
   using C = Compute<T>;
   using V = Vec<C>;
-  using F = Functor<V>;
-  constexpr int line_size = Line<T>::size, vectors = Line<T>::vectors;
-  const C lowest = -std::numeric_limits<C>::infinity();
+  static constexpr int line_size = Line<T>::size, vectors = Line<T>::vectors;
   Line<T> line[lines];
-#pragma GCC unroll 4
-  for (int i = 0; i < lines - 1; ++i) line[i] = load_line(in + i * line_size);
-  line[lines - 1] = load_line(in + (lines - 1) * line_size, size - (lines - 1) * line_size, lowest, true);
 
-  V largest(lowest);
+  RUSTTORCH_INLINE ShortRow(const T* in, int64_t size, C fill) {
+#pragma GCC unroll 4
+    for (int i = 0; i < lines - 1; ++i) line[i] = load_line(in + i * line_size);
+    line[lines - 1] = load_line(in + (lines - 1) * line_size, size - (lines - 1) * line_size, fill, true);
+  }
+};
+
+// Maximum and sum of the shifted exponentials, which go to `kept` if the result is made from them.
+template <class T, template <class> class Functor, int lines>
+RUSTTORCH_INLINE void short_row_sum(const T* in, int64_t size, Compute<T>* kept, Compute<T>* max_out,
+                                    Compute<T>* sum_out) {
+  using Row = ShortRow<T, lines>;
+  using V = typename Row::V;
+  const Compute<T> lowest = -std::numeric_limits<Compute<T>>::infinity();
+  const Row row(in, size, lowest);
+  V largest[Row::vectors], sum[Row::vectors];
+#pragma GCC unroll 4
+  for (int k = 0; k < Row::vectors; ++k) {
+    largest[k] = V(lowest);
+#pragma GCC unroll 4
+    for (int i = 0; i < lines; ++i) largest[k] = max_number(row.line[i].v[k], largest[k]);
+  }
+#pragma GCC unroll 4
+  for (int k = 1; k < Row::vectors; ++k) largest[0] = max_number(largest[k], largest[0]);
+  const Compute<T> max = reduce_max(largest[0]);
+#pragma GCC unroll 4
+  for (int k = 0; k < Row::vectors; ++k) sum[k] = V(0);
 #pragma GCC unroll 4
   for (int i = 0; i < lines; ++i) {
 #pragma GCC unroll 4
-    for (int k = 0; k < vectors; ++k) largest = max_number(line[i].v[k], largest);
-  }
-  const V max(reduce_max(largest));
-
-  V sum[vectors];
-#pragma GCC unroll 4
-  for (int k = 0; k < vectors; ++k) {
-    sum[k] = V(0);
-#pragma GCC unroll 4
-    for (int i = 0; i < lines; ++i) {
-      const V exponential = shifted_exponential(line[i].v[k], max);
+    for (int k = 0; k < Row::vectors; ++k) {
+      const V exponential = shifted_exponential(row.line[i].v[k], V(max));
       sum[k] = sum[k] + exponential;
-      if constexpr (F::from_exponentials) line[i].v[k] = exponential;
+      if constexpr (Functor<V>::from_exponentials) exponential.store(kept + i * Row::line_size + k * V::lanes);
     }
   }
-  const V factor = F::factor(V(reduce_add(add_by_halves(sum))));
+  *max_out = max;
+  *sum_out = reduce_add(add_by_halves(sum));
+}
+
+template <class T, template <class> class Functor, int lines>
+RUSTTORCH_INLINE void short_row_result(T* out, const T* in, const Compute<T>* kept, Compute<T> max, Compute<T> factor) {
+  using Row = ShortRow<T, lines>;
+  using V = typename Row::V;
+  using F = Functor<V>;
 #pragma GCC unroll 4
   for (int i = 0; i < lines; ++i) {
 #pragma GCC unroll 4
-    for (int k = 0; k < vectors; ++k) {
-      if constexpr (F::from_exponentials) line[i].v[k] = F::result(line[i].v[k], factor);
-      else line[i].v[k] = F::result(line[i].v[k], max, factor);
+    for (int k = 0; k < Row::vectors; ++k) {
+      const int at = i * Row::line_size + k * V::lanes;
+      if constexpr (F::from_exponentials) F::result(V::load(kept + at), V(factor)).store(out + at);
+      else F::result(V::load(in + at), V(max), V(factor)).store(out + at);
     }
-    store_line(out + i * line_size, line[i]);
   }
 }
 
 template <class T, template <class> class Functor, int lines>
 void softmax_short_rows(T* out, const T* in, int64_t rows, int64_t size) {
+  using C = Compute<T>;
+  using V = Vec<C>;
+  constexpr int batch = V::lanes, padded = lines * Line<T>::size;
+  C max[batch], sum[batch], factor[batch], kept[batch * padded];
+  T in_copy[padded], out_copy[padded];  // stand in for a row that may not be overrun
   const int64_t overrun = rows_to_overrun<T>(rows, size);
-  T padded[lines * Line<T>::size], padded_out[lines * Line<T>::size];  // stand in for a row that may not be overrun
-  for (int64_t row = 0; row < rows; ++row) {
-    const bool in_place = row < overrun;
-    if (!in_place) std::memcpy(padded, in + row * size, size_t(size) * sizeof(T));
-    softmax_short_row<T, Functor, lines>(in_place ? out + row * size : padded_out, in_place ? in + row * size : padded,
-                                         size);
-    if (!in_place) std::memcpy(out + row * size, padded_out, size_t(size) * sizeof(T));
+  for (int k = 0; k < batch; ++k) sum[k] = 1;
+  for (int64_t first = 0; first < rows; first += batch) {
+    const int64_t end = first + batch < rows ? first + batch : rows;
+    for (int64_t row = first; row < end; ++row) {
+      const T* from = in + row * size;
+      if (row >= overrun) from = static_cast<const T*>(std::memcpy(in_copy, from, size_t(size) * sizeof(T)));
+      const int64_t k = row - first;
+      short_row_sum<T, Functor, lines>(from, size, kept + k * padded, max + k, sum + k);
+    }
+    Functor<V>::factor(V::load(sum)).store(factor);
+    for (int64_t row = first; row < end; ++row) {
+      const T* from = in + row * size;
+      T* const to = row < overrun ? out + row * size : out_copy;
+      if (row >= overrun) from = static_cast<const T*>(std::memcpy(in_copy, from, size_t(size) * sizeof(T)));
+      const int64_t k = row - first;
+      short_row_result<T, Functor, lines>(to, from, kept + k * padded, max[k], factor[k]);
+      if (row >= overrun) std::memcpy(out + row * size, out_copy, size_t(size) * sizeof(T));
+    }
   }
 }
 

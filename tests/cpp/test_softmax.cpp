@@ -21,8 +21,8 @@ constexpr DtypeIndex index_of = std::is_same_v<T, float>      ? kFloat32
 #define FOR_EACH_TYPE(body) (body<float>(), body<double>(), body<bfloat16>(), body<float16>())
 
 // Every length of a short row, both sides of a block (256, double 128) and of the stack scratch (4096), a vocabulary.
-constexpr int64_t kSizes[] = {1,  2,  3,  4,  5,  7,   8,   9,   15,  16,  17,  24,  31,   32,   33,   47,   48,  49,
-                              50, 63, 64, 65, 66, 100, 127, 128, 129, 255, 256, 257, 1000, 4096, 4113, 32000};
+constexpr int64_t kSizes[] = {1,  2,  3,  4,  5,  7,  8,   9,   15,  16,  17,  24,  31,  32,   33,   47,   48,
+                              49, 50, 63, 64, 65, 66, 100, 127, 128, 129, 255, 256, 257, 1000, 4096, 4113, 32000};
 constexpr int64_t rows_for(int64_t size) { return size > 4096 ? 2 : 5; }
 constexpr double kSpreads[] = {4, 60, 800};  // beyond about 50 exponentials underflow, in float32
 
@@ -108,7 +108,8 @@ void check_gradients() {
         for (int64_t i = row * size; i < (row + 1) * size; ++i) {
           const Real g = widen(grad[i]), value = widen(y[i]), factor = is_log ? std::exp(value) : value;
           const double exact = double(is_log ? g - factor * sum : factor * (g - sum));
-          const double magnitude = double(is_log ? std::fabs(g) + factor * absolute : factor * (std::fabs(g) + absolute));
+          const double magnitude =
+              double(is_log ? std::fabs(g) + factor * absolute : factor * (std::fabs(g) + absolute));
           const double bound = 8 * unit * magnitude + (is_small ? 0.51 : 1) * spacing<T>(exact);
           ASSERT_LE(std::fabs(widen(out[i]) - exact), bound) << size << " " << i << " log " << is_log;
         }
@@ -173,7 +174,8 @@ void check_bounds() {
   for (const int64_t size : kSizes) {
     const int64_t rows = rows_for(size), columns = 21, n = size * rows;
     const std::vector<T> values = random_values<T>(n, 3, 7);
-    T* const in = reinterpret_cast<T*>(memory_before_a_hole(n * int64_t(sizeof(T))));  // read past its end: segmentation fault
+    T* const in =
+        reinterpret_cast<T*>(memory_before_a_hole(n * int64_t(sizeof(T))));  // read past its end: segmentation fault
     std::copy(values.begin(), values.end(), in);
     const T mark = random_values<T>(1, 1, 8)[0];
     std::vector<T> out(n + 64, mark);
