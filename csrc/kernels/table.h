@@ -38,8 +38,8 @@ struct KernelTable {
   const char* name;  // "scalar", "avx2", "avx512", "neon"
   int float_lanes;   // float32 lanes of the Vec this table was compiled with
 
-#define RUSTTORCH_ROW(name, Functor)   \
-  UnaryKernel name[kFloatingDtypes];   \
+#define RUSTTORCH_ROW(name, Functor) \
+  UnaryKernel name[kFloatingDtypes]; \
   BackwardKernel name##_backward[kFloatingDtypes];
   RUSTTORCH_ACTIVATIONS(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
@@ -51,10 +51,10 @@ struct KernelTable {
   TernaryKernel fused_multiply_add[kDtypes];
   AnyZeroKernel any_zero[kDtypes];  // integer dtypes only
 
-#define RUSTTORCH_ROW(name, Functor)                                  \
-  SoftmaxKernel name[kFloatingDtypes];                                \
-  SoftmaxBackwardKernel name##_backward[kFloatingDtypes];             \
-  SoftmaxColumnsKernel name##_columns[kFloatingDtypes];               \
+#define RUSTTORCH_ROW(name, Functor)                      \
+  SoftmaxKernel name[kFloatingDtypes];                    \
+  SoftmaxBackwardKernel name##_backward[kFloatingDtypes]; \
+  SoftmaxColumnsKernel name##_columns[kFloatingDtypes];   \
   SoftmaxColumnsBackwardKernel name##_columns_backward[kFloatingDtypes];
   RUSTTORCH_SOFTMAX(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
