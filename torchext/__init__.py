@@ -1,19 +1,26 @@
 """Faster CPU operators for PyTorch.
 
-``torchext.X`` has the meaning and the signature of torch's X (``torchext.mish`` of ``torch.nn.functional.mish``) and runs
-a SIMD kernel where the input allows it; everything else runs in ATen, bit for bit. Importing changes nothing in torch.
+``torchext.X`` has the meaning and the signature of torch's X (``torchext.mish`` of ``torch.nn.functional.mish``) and
+runs a SIMD kernel where the input allows it; everything else runs in ATen, bit for bit. Importing changes nothing in
+torch.
 """
+
+from types import ModuleType as _ModuleType
+from typing import TYPE_CHECKING
 
 from torchext._load import load as _load
 
-_C = _load()
+_C: _ModuleType = _load()
 
-from torchext import functional, isa, nn  # noqa: E402
+from torchext import functional as functional  # noqa: E402
+from torchext import isa as isa  # noqa: E402
+from torchext import nn as nn  # noqa: E402
 from torchext._config import logger as _logger  # noqa: E402
-from torchext._config import show_config  # noqa: E402
-from torchext._version import __version__  # noqa: E402
+from torchext._config import show_config as show_config  # noqa: E402
+from torchext._version import __version__ as __version__  # noqa: E402
 from torchext.functional import *  # noqa: E402, F403
 
-__all__ = ["__version__", "functional", "isa", "nn", "show_config", *functional.__all__]
+if not TYPE_CHECKING:  # a type checker follows the imports above, but not this sum
+    __all__ = ["__version__", "functional", "isa", "nn", "show_config", *functional.__all__]
 
 _logger.debug("torchext %s loaded, kernels: %s", __version__, isa.current())

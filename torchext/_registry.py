@@ -99,7 +99,7 @@ def drop_in(
     bench_inputs: Inputs = flat,
     counters: tuple[str, ...] = (),
 ) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
-    """Registers the function below as the replacement of ``original``; see :class:`Row`. The function stays as it is."""
+    """Registers the function below as the replacement of ``original``; see :class:`Row`. Returns it as it is."""
 
     def register(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
         name = function.__name__

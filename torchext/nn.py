@@ -1,7 +1,8 @@
 """torch.nn's activation modules with our kernels in ``forward``.
 
-Every class here is a subclass of torch's of the same name, with the same arguments, the same state and the same ``repr``: a
-model may swap one for the other, and ``isinstance(module, torch.nn.GELU)`` stays true. Shapes: any, result like the input.
+Every class here is a subclass of torch's of the same name, with the same arguments, the same state and the same
+``repr``: a model may swap one for the other, and ``isinstance(module, torch.nn.GELU)`` stays true. Shapes: any, the
+result is like the input.
 
 Example:
     >>> torchext.nn.Mish()(torch.zeros(2))
@@ -15,8 +16,8 @@ from torch import Tensor, nn
 from torchext import functional
 
 __all__ = [
-    "ELU", "GELU", "LeakyReLU", "LogSoftmax", "Mish", "ReLU", "SELU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign",
-    "Tanh",
+    "ELU", "GELU", "LeakyReLU", "LogSoftmax", "Mish", "ReLU", "SELU", "SiLU", "Sigmoid", "Softmax", "Softplus",
+    "Softsign", "Tanh",
 ]  # fmt: skip
 
 

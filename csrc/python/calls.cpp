@@ -7,16 +7,10 @@
 #include <ATen/ops/gelu_ops.h>
 #include <ATen/ops/leaky_relu_ops.h>
 #include <ATen/ops/log_softmax_ops.h>
-#include <ATen/ops/mish_ops.h>
 #include <ATen/ops/mul_ops.h>
-#include <ATen/ops/relu_ops.h>
-#include <ATen/ops/selu_ops.h>
-#include <ATen/ops/sigmoid_ops.h>
-#include <ATen/ops/silu_ops.h>
 #include <ATen/ops/softmax_ops.h>
 #include <ATen/ops/softplus_ops.h>
 #include <ATen/ops/sub_ops.h>
-#include <ATen/ops/tanh_ops.h>
 #include <torch/csrc/Exceptions.h>
 #include <torch/csrc/autograd/python_variable.h>
 #include <torch/csrc/utils/pybind.h>
@@ -107,54 +101,32 @@ void register_calls(py::module_& module) {
   using namespace at::_ops;
   bind<add_Tensor>(module, "add", input, other, py::arg("alpha") = 1);
   bind<add_Scalar>(module, "add", input, other, py::arg("alpha") = 1);
-  bind<add_out>(module, "add_out", input, other, py::arg("alpha"), out);
   bind<add__Tensor>(module, "add_", input, other, py::arg("alpha") = 1);
   bind<add__Scalar>(module, "add_", input, other, py::arg("alpha") = 1);
   bind<sub_Tensor>(module, "sub", input, other, py::arg("alpha") = 1);
   bind<sub_Scalar>(module, "sub", input, other, py::arg("alpha") = 1);
-  bind<sub_out>(module, "sub_out", input, other, py::arg("alpha"), out);
   bind<sub__Tensor>(module, "sub_", input, other, py::arg("alpha") = 1);
   bind<sub__Scalar>(module, "sub_", input, other, py::arg("alpha") = 1);
   bind<mul_Tensor>(module, "mul", input, other);
   bind<mul_Scalar>(module, "mul", input, other);
-  bind<mul_out>(module, "mul_out", input, other, out);
   bind<mul__Tensor>(module, "mul_", input, other);
   bind<mul__Scalar>(module, "mul_", input, other);
   bind<div_Tensor>(module, "div", input, other);
   bind<div_Scalar>(module, "div", input, other);
   bind<div_Tensor_mode>(module, "div", input, other, py::arg("rounding_mode"));
   bind<div_Scalar_mode>(module, "div", input, other, py::arg("rounding_mode"));
-  bind<div_out>(module, "div_out", input, other, out);
-  bind<div_out_mode>(module, "div_out", input, other, py::arg("rounding_mode"), out);
   bind<div__Tensor>(module, "div_", input, other);
   bind<div__Scalar>(module, "div_", input, other);
   bind<div__Tensor_mode>(module, "div_", input, other, py::arg("rounding_mode"));
   bind<div__Scalar_mode>(module, "div_", input, other, py::arg("rounding_mode"));
   bind<ops::fused_multiply_add>(module, "fused_multiply_add", py::arg("a"), py::arg("b"), py::arg("c"));
 
-  bind<at::_ops::relu>(module, "relu", input);
-  bind<relu_>(module, "relu_", input);
   bind<leaky_relu>(module, "leaky_relu", input, py::arg("negative_slope"));
   bind<leaky_relu_>(module, "leaky_relu_", input, py::arg("negative_slope"));
   bind<elu>(module, "elu", input, py::arg("alpha"), py::arg("scale") = 1, py::arg("input_scale") = 1);
   bind<elu_>(module, "elu_", input, py::arg("alpha"), py::arg("scale") = 1, py::arg("input_scale") = 1);
-  bind<selu>(module, "selu", input);
-  bind<selu_>(module, "selu_", input);
   bind<gelu>(module, "gelu", input, py::arg("approximate"));
-  bind<gelu_out>(module, "gelu_out", input, py::arg("approximate"), out);
-  bind<sigmoid>(module, "sigmoid", input);
-  bind<sigmoid_>(module, "sigmoid_", input);
-  bind<sigmoid_out>(module, "sigmoid_out", input, out);
-  bind<at::_ops::tanh>(module, "tanh", input);
-  bind<tanh_>(module, "tanh_", input);
-  bind<tanh_out>(module, "tanh_out", input, out);
   bind<softplus>(module, "softplus", input, py::arg("beta"), py::arg("threshold"));
-  bind<softplus_out>(module, "softplus_out", input, py::arg("beta"), py::arg("threshold"), out);
-  bind<ops::softsign>(module, "softsign", input);
-  bind<silu>(module, "silu", input);
-  bind<silu_>(module, "silu_", input);
-  bind<mish>(module, "mish", input);
-  bind<mish_>(module, "mish_", input);
   bind<softmax_int>(module, "softmax", input, dim, dtype);
   bind<log_softmax_int>(module, "log_softmax", input, dim, dtype);
 }

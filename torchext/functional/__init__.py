@@ -1,0 +1,16 @@
+"""Drop-in functions: torch's names, signatures, broadcasting, type promotion, autograd and error classes.
+
+What holds for all of them: float32, float64, bfloat16 and float16 tensors (int32, int64 where torch has them) on the
+CPU run our kernels, in any layout; reduced precisions compute in float32 and round once. Any other input is handed to
+ATen, so that the result, or the exception, is torch's. Derivatives of any order and mode work as in torch.
+"""
+
+from typing import TYPE_CHECKING
+
+from torchext.functional import _softmax, activations, arithmetic
+from torchext.functional._softmax import *  # noqa: F403
+from torchext.functional.activations import *  # noqa: F403
+from torchext.functional.arithmetic import *  # noqa: F403
+
+if not TYPE_CHECKING:  # a type checker follows the imports above, but not this sum
+    __all__ = [*arithmetic.__all__, *activations.__all__, *_softmax.__all__]

@@ -1,0 +1,21 @@
+"""Three ways to the same operators, by the time a call takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchext import _C
+
+# torch.ops: what a compiler traces; 2 to 3 us.
+traced = torch.ops.rusttorch
+# pybind11 functions on the typed dispatcher handle; 0.5 us more than the next.
+general = _C
+# Functions for plain tensors and numbers; anything else gets NotImplemented.
+fast = _C.fast
+# Make such a function of an operator (functional or in-place) that takes one tensor and nothing else.
+unary: Callable[[str], Callable[[Tensor], Any]] = _C.fast.unary
+unary_: Callable[[str], Callable[[Tensor], Any]] = _C.fast.unary_

@@ -1,0 +1,182 @@
+"""add, sub, mul, div and fused_multiply_add."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.compiler import is_dynamo_compiling
+from torch.overrides import handle_torch_function, has_torch_function
+from torch.types import Number
+
+from torchext._registry import drop_in, operands, triple
+from torchext.functional._calls import fast as _fast
+from torchext.functional._calls import general as _general
+from torchext.functional._calls import traced as _ops
+
+__all__ = [
+    "add", "sub", "mul", "div", "fused_multiply_add",
+]  # fmt: skip
+
+
+@drop_in(
+    torch.add, family="arithmetic", opinfo="add", bench_inputs=operands,
+    aten_overloads=("add.Tensor", "add.Scalar", "add_.Tensor", "add_.Scalar", "add.out"),
+)  # fmt: skip
+def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
+    """``input + alpha * other``, rounded once per element; integers wrap.
+
+    Args:
+        input: any shape.
+        other: broadcastable with ``input``, or a number.
+        alpha: multiplies ``other``; must be an integer for integer operands.
+        out: receives the result, resized if needed.
+
+    Returns:
+        A tensor of the broadcast shape and the promoted dtype; ``out`` if given.
+
+    Raises:
+        RuntimeError: shapes do not broadcast, ``out`` overlaps itself or an input, or cannot hold the dtype.
+
+    Example:
+        >>> torchext.add(torch.tensor([1.0, 2.0]), 1.0, alpha=2)
+        tensor([3., 4.])
+
+    Source: :func:`torch.add`.
+    """
+    if out is None and alpha == 1 and not is_dynamo_compiling():
+        result = _fast.add(input, other)
+        if result is not NotImplemented:
+            return result
+    if has_torch_function((input, other, out)):
+        return handle_torch_function(add, (input, other, out), input, other, alpha=alpha, out=out)
+    call = _ops if is_dynamo_compiling() else _general
+    if out is not None:
+        return _ops.add(input, other, alpha=alpha, out=out)
+    return call.add(input, other) if alpha == 1 else call.add(input, other, alpha=alpha)
+
+
+@drop_in(
+    torch.sub, family="arithmetic", opinfo="sub", bench_inputs=operands,
+    aten_overloads=("sub.Tensor", "sub.Scalar", "sub_.Tensor", "sub_.Scalar", "sub.out"),
+)  # fmt: skip
+def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
+    """``input - alpha * other``; arguments, result and errors as for :func:`add`.
+
+    Raises:
+        RuntimeError: as for :func:`add`, and for boolean operands.
+
+    Example:
+        >>> torchext.sub(torch.tensor([1, 2]), torch.tensor([3, 3]))
+        tensor([-2, -1])
+
+    Source: :func:`torch.sub`.
+    """
+    if out is None and alpha == 1 and not is_dynamo_compiling():
+        result = _fast.sub(input, other)
+        if result is not NotImplemented:
+            return result
+    if has_torch_function((input, other, out)):
+        return handle_torch_function(sub, (input, other, out), input, other, alpha=alpha, out=out)
+    call = _ops if is_dynamo_compiling() else _general
+    if out is not None:
+        return _ops.sub(input, other, alpha=alpha, out=out)
+    return call.sub(input, other) if alpha == 1 else call.sub(input, other, alpha=alpha)
+
+
+@drop_in(
+    torch.mul, family="arithmetic", opinfo="mul", bench_inputs=operands,
+    aten_overloads=("mul.Tensor", "mul.Scalar", "mul_.Tensor", "mul_.Scalar", "mul.out"),
+)  # fmt: skip
+def mul(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> Tensor:
+    """``input * other``; integers wrap. Arguments, result and errors as for :func:`add`, without ``alpha``.
+
+    Example:
+        >>> torchext.mul(torch.tensor([1.0, 2.0]), torch.tensor(3.0))
+        tensor([3., 6.])
+
+    Source: :func:`torch.mul`.
+    """
+    if out is None and not is_dynamo_compiling():
+        result = _fast.mul(input, other)
+        if result is not NotImplemented:
+            return result
+    if has_torch_function((input, other, out)):
+        return handle_torch_function(mul, (input, other, out), input, other, out=out)
+    if out is not None:
+        return _ops.mul(input, other, out=out)
+    return (_ops if is_dynamo_compiling() else _general).mul(input, other)
+
+
+@drop_in(
+    torch.div, family="arithmetic", opinfo="div", bench_inputs=operands,
+    aten_overloads=(
+        "div.Tensor", "div.Scalar", "div_.Tensor", "div_.Scalar", "div.out", "div.Tensor_mode", "div.Scalar_mode",
+        "div_.Tensor_mode", "div_.Scalar_mode", "div.out_mode",
+    ),
+)  # fmt: skip
+def div(
+    input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = None, out: Tensor | None = None
+) -> Tensor:
+    """``input / other``, by default the true quotient (float for integers).
+
+    Args:
+        input: any shape.
+        other: broadcastable with ``input``, or a number.
+        rounding_mode: None, ``"trunc"`` (towards zero, as C) or ``"floor"`` (as Python's ``//``). With one of the two,
+            integers stay integers, and the most negative one divided by -1 wraps to itself.
+        out: receives the result, resized if needed.
+
+    Returns:
+        A tensor of the broadcast shape and the promoted dtype; ``out`` if given.
+
+    Raises:
+        RuntimeError: an integer is divided by zero with a rounding mode ("ZeroDivisionError"; nothing is written), the
+            mode is unknown, or as for :func:`add`.
+
+    Example:
+        >>> torchext.div(torch.tensor([-7, 7]), 2, rounding_mode="floor")
+        tensor([-4,  3])
+
+    Source: :func:`torch.div`.
+    """
+    if out is None and rounding_mode is None and not is_dynamo_compiling():
+        result = _fast.div(input, other)
+        if result is not NotImplemented:
+            return result
+    if has_torch_function((input, other, out)):
+        return handle_torch_function(div, (input, other, out), input, other, rounding_mode=rounding_mode, out=out)
+    call = _ops if is_dynamo_compiling() else _general
+    if out is not None:
+        return _ops.div(input, other, rounding_mode=rounding_mode, out=out)
+    if rounding_mode is not None:
+        return call.div(input, other, rounding_mode=rounding_mode)
+    return call.div(input, other)
+
+
+def _multiply_then_add(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    return torch.addcmul(c, a, b)
+
+
+@drop_in(_multiply_then_add, family="arithmetic", bench_inputs=triple, aten_overloads=("fused_multiply_add",))
+def fused_multiply_add(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """``a * b + c``, rounded once; integers wrap.
+
+    Args:
+        a, b, c: shapes that broadcast together; dtypes are promoted.
+
+    Returns:
+        A tensor of the broadcast shape and the promoted dtype. Inside ``torch.func`` transforms it is
+        ``torch.addcmul(c, a, b)``, which may round twice.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast.
+
+    Example:
+        >>> torchext.fused_multiply_add(torch.tensor([2.0]), torch.tensor([3.0]), torch.tensor([4.0]))
+        tensor([10.])
+
+    Source: IEEE 754-2019, fusedMultiplyAdd.
+    """
+    if has_torch_function((a, b, c)):
+        return handle_torch_function(fused_multiply_add, (a, b, c), a, b, c)
+    return (_ops if is_dynamo_compiling() else _general).fused_multiply_add(a, b, c)
