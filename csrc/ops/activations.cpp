@@ -38,7 +38,7 @@ struct Relu : Activation<Relu, at::_ops::relu, at::_ops::threshold_backward> {
   static UnaryPlan plan() { return {.row = kernels().relu, .nanoseconds = 0.08, .integer_row = kernels().relu_integer}; }
   static BackwardPlan backward_plan(const Scalar& threshold) {
     if (threshold.toDouble() != 0) return {};
-    return {.row = kernels().relu_backward, .nanoseconds = 0.1};
+    return {.row = kernels().relu_backward, .nanoseconds = 0.1, .saved_first = true};
   }
   static Tensor backward(const Tensor& grad_output, const Tensor& saved, bool) {
     return handle<Backward>().call(grad_output, saved, 0);
@@ -56,7 +56,8 @@ struct LeakyRelu : Activation<LeakyRelu, at::_ops::leaky_relu, at::_ops::leaky_r
     if (saved_is_result && negative_slope.toDouble() < 0) return {};
     return {.row = kernels().leaky_relu_backward,
             .parameters = {.a = negative_slope.toDouble()},
-            .nanoseconds = 0.1};
+            .nanoseconds = 0.1,
+            .saved_first = true};
   }
   static Tensor backward(const Tensor& grad_output, const Tensor& saved, bool saved_is_result,
                          const Scalar& negative_slope) {

@@ -1,6 +1,9 @@
 // The decisions behind add, sub, mul and div: dtype, kernel, layout.
+#include <ATen/MemoryOverlap.h>
 #include <ATen/ScalarOps.h>
 #include <ATen/ops/result_type.h>
+
+#include <algorithm>
 
 #include "arithmetic.h"
 #include "elementwise.h"
@@ -118,6 +121,20 @@ void refuse_zero_divisor(const BinaryCall& call, at::ScalarType type, int index)
 // In place, with an operand in the same storage: TensorIterator knows which of these torch refuses.
 bool may_overlap(const BinaryCall& call) { return call.out && call.other->is_alias_of(*call.out); }
 
+// TensorIterator's own checks, for the ways around it.
+void refuse_overlap(const BinaryCall& call) {
+  at::assert_no_internal_overlap(*call.out);
+  if (!call.out->is_same(*call.self)) at::assert_no_partial_overlap(*call.out, *call.self);
+  if (call.other) at::assert_no_partial_overlap(*call.out, *call.other);
+}
+
+// Dense, with elements, and no dimension of one element: its stride in the result would be TensorIterator's choice.
+bool has_plain_strides(const Tensor& self) {
+  if (self.numel() == 0) return false;
+  return self.is_contiguous() ||
+         (self.is_non_overlapping_and_dense() && std::find(self.sizes().begin(), self.sizes().end(), 1) == self.sizes().end());
+}
+
 bool flat(const BinaryCall& call, at::ScalarType type) {
   return call.other && call.self->scalar_type() == type && call.other->scalar_type() == type &&
          same_dense_layout(*call.self, *call.other) && (!call.out || call.out == call.self) && !may_overlap(call);
@@ -179,7 +196,7 @@ void run_broadcast(const BinaryCall& call, const Broadcast& shape, BinaryKernel 
 void run_with_number(const BinaryCall& call, BinaryKernel kernel, const Parameters& parameters, const Number& number,
                      Tensor& result) {
   const Tensor& self = *call.self;
-  if (is_dense(self) && (!call.out || call.out == call.self)) {
+  if (call.out == call.self ? is_dense(self) : !call.out && has_plain_strides(self)) {
     if (!call.out) result = empty_like_dense(self, self.scalar_type());
     const int64_t size = self.element_size();
     char* out = static_cast<char*>((call.out ? *call.out : result).data_ptr());
@@ -204,6 +221,7 @@ bool run(const BinaryCall& call, Tensor& result) {
   if (index < 0) return decisions.count(Decision::dtype);
   const Chosen chosen = choose(call);
   if (!chosen.row || !alpha_is_valid(call, index)) return decisions.count(Decision::arguments);
+  if (call.out) refuse_overlap(call);
   if (flat(call, type)) {
     if (call.rounding_mode && is_integer_index(index)) refuse_zero_divisor(call, type, index);
     decisions.count(Decision::taken);

@@ -1,5 +1,7 @@
 #include "elementwise.h"
 
+#include <ATen/MemoryOverlap.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -117,6 +119,10 @@ Tensor unary(DecisionPoint& point, const UnaryPlan& plan, const Tensor& self) {
 }
 
 bool unary_out(DecisionPoint& point, const UnaryPlan& plan, const Tensor& self, const Tensor& out) {
+  // Some of ATen's out= operators compute first and copy then, others refuse: its choice.
+  if (!out.is_same(self) && at::get_overlap_status(out, self) == at::MemOverlapStatus::Partial) {
+    return point.count(Decision::layout);
+  }
   const int index = kernel_index(plan, self);
   if (!decide(point, plan, index)) return false;
   const UnaryKernel kernel = kernel_at(plan, index);
@@ -155,9 +161,12 @@ Tensor backward(DecisionPoint& point, const BackwardPlan& plan, const Tensor& gr
     return result;
   }
   Tensor result;
-  auto iterator = at::TensorIterator::binary_op(result, grad_output, saved);
+  // The first operand decides the strides of the result.
+  const int grad = plan.saved_first ? 2 : 1, in = 3 - grad;
+  auto iterator = plan.saved_first ? at::TensorIterator::binary_op(result, saved, grad_output)
+                                   : at::TensorIterator::binary_op(result, grad_output, saved);
   run<2>(iterator, plan.nanoseconds, false, [&](char** data, const int64_t*, int64_t n) {
-    kernel(data[0], data[1], data[2], n, plan.parameters);
+    kernel(data[0], data[grad], data[in], n, plan.parameters);
   });
   return iterator.output();
 }

@@ -14,6 +14,7 @@ struct Plan {
   Parameters parameters;
   double nanoseconds = 0.2;
   bool promotes_integers = false;       // integer inputs give a float result, as for sigmoid
+  bool saved_first = false;             // backward: ATen's operator iterates over (saved, grad_output)
   bool promotes_booleans = true;        // with `promotes_integers`: boolean ones, too
   const Kernel* integer_row = nullptr;  // entries for int32 and int64, where torch has them
 };
