@@ -1,0 +1,119 @@
+"""The list of drop-in functions and the operators behind it are complete, and have the form of torch's."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+import torch
+from operators import OVERLOADS, twin
+from support import NAMES, ROWS, opinfos, row_named
+
+import torchext
+from torchext import _C
+
+ALIASES = {"swish": "silu"}
+# Operators that ATen has not: F.softsign is a Python function, and addcmul, the nearest to the last, may round twice.
+OWN = {"softsign", "softsign_backward", "fused_multiply_add"}
+
+
+def test_every_public_function_has_a_row():
+    public = set(torchext.functional.__all__)
+    assert len(torchext.functional.__all__) == len(public)
+    assert public - set(ALIASES) == set(NAMES)
+    for alias, name in ALIASES.items():
+        assert getattr(torchext, alias) is getattr(torchext, name)
+    for row in ROWS:
+        assert row.function is getattr(torchext.functional, row.name) is getattr(torchext, row.name)
+        assert row.function.__name__ == row.name
+        assert row.function.__doc__
+    assert public <= set(torchext.__all__)
+    assert all(hasattr(torchext, name) for name in torchext.__all__)
+
+
+def signature(function) -> inspect.Signature:
+    """Of built-in functions inspect finds nothing: the first line of their documentation is one."""
+    try:
+        return inspect.signature(function)
+    except ValueError:
+        arguments = re.match(r"\s*\w+(\([^)]*\)) ->", function.__doc__)[1]
+        return inspect.signature(eval(f"lambda {arguments[1:-1]}: None"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_signature(name):
+    """Same names, order, kinds and defaults, so that any call of the original is a call of ours."""
+    row = row_named(name)
+    ours, original = (
+        [(parameter.name, parameter.kind, parameter.default) for parameter in signature(function).parameters.values()]
+        for function in (row.function, row.original)
+    )
+    assert ours == original
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_row(name):
+    """Overloads exist, in ATen or as our own; the rest of the row is usable."""
+    row = row_named(name)
+    assert row.aten_overloads
+    for qualified in row.aten_overloads:
+        operator, _, overload = qualified.partition(".")
+        packet = torch.ops.rusttorch if operator in OWN else torch.ops.aten
+        assert (overload or "default") in getattr(packet, operator).overloads(), qualified
+    assert row.family in ("arithmetic", "activation", "softmax")
+    assert opinfos(row)
+    for case in row.bench_inputs(100, torch.float32):
+        result = row.function(*case.args, **case.kwargs)
+        assert result.shape == row.original(*case.args, **case.kwargs).shape
+        assert 0 < result.numel() <= 100
+    assert set(row.counters) <= set(_C.counters())  # a decision point appears with its first call
+
+
+def test_every_operator_belongs_to_a_row():
+    """Forgotten operators and misspelt overloads: each of ours is named by a row, or is the backward of one."""
+    named = [overload for row in ROWS for overload in row.aten_overloads]
+    assert len(named) == len(set(named))
+    assert set(named) <= set(OVERLOADS)
+    assert all(name.endswith("_backward") for name in set(OVERLOADS) - set(named))
+
+
+KEYS = ["CPU", "AutogradCPU", "CompositeExplicitAutograd", "FuncTorchDynamicLayerFrontMode", "AutogradNestedTensor"]
+
+
+@pytest.mark.parametrize("name", OVERLOADS)
+def test_kernels_of_an_overload(name):
+    """Every key that an operator needs a kernel for; registration.h says why."""
+    overload = OVERLOADS[name]
+    mutable = overload._schema.is_mutable
+    for key in [*KEYS, *(["Functionalize", "ADInplaceOrView"] if mutable else [])]:
+        assert torch._C._dispatch_has_kernel_for_dispatch_key(overload.name(), key), key
+    if not mutable:  # a functional operator has nothing to do there
+        assert not torch._C._dispatch_has_kernel_for_dispatch_key(overload.name(), "ADInplaceOrView")
+    assert torch.Tag.pt2_compliant_tag in overload.tags
+
+
+@pytest.mark.parametrize("name", OVERLOADS)
+def test_schema(name):
+    """ATen's text, but for the namespace; our own operators take and return tensors only."""
+    original = twin(name)
+    schema = str(OVERLOADS[name]._schema)
+    if name in OWN:
+        assert original is None
+        assert all(str(argument.type) == "Tensor" for argument in OVERLOADS[name]._schema.arguments)
+    else:
+        assert schema == str(original._schema).replace("aten::", "rusttorch::", 1)
+
+
+# ATen's overloads that nothing in Python calls: torch.add(tensor, 1, out=...) is add.out, too.
+UNUSED = {"Scalar_out", "Scalar_mode_out"}
+
+
+@pytest.mark.parametrize("name", sorted({name.split(".")[0] for name in OVERLOADS} - OWN))
+def test_all_overloads_of_an_operator_or_none(name):
+    """What torch offers, we offer: functional, in place and out= (but of backward operators, which nobody calls)."""
+    ours = {full.partition(".")[2] or "default" for full in OVERLOADS if full.split(".")[0] == name}
+    packet = getattr(torch.ops.aten, name)
+    missing = set(packet.overloads()) - ours - UNUSED
+    missing = {overload for overload in missing if "Tensor" in str(getattr(packet, overload)._schema)}
+    assert not missing or "_backward" in name, missing
