@@ -1,0 +1,84 @@
+"""Every operator of torch.ops.rusttorch, with arguments made from its schema: nothing here is a list kept by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import torchext  # noqa: F401  (defines the operators)
+
+
+def overloads() -> dict[str, Any]:
+    """Qualified name ("add.Tensor") -> overload, for every operator in the namespace."""
+    found = {}
+    for name in torch._C._dispatch_get_all_op_names():
+        if name.startswith("rusttorch::"):
+            operator, _, overload = name.removeprefix("rusttorch::").partition(".")
+            found[f"{operator}.{overload}".rstrip(".")] = getattr(
+                getattr(torch.ops.rusttorch, operator), overload or "default"
+            )
+    return dict(sorted(found.items()))
+
+
+OVERLOADS = overloads()
+INPLACE = [name for name in OVERLOADS if name.split(".")[0].endswith("_")]
+OUT = [name for name in OVERLOADS if ".out" in name or name.endswith("_out")]
+FUNCTIONAL = [name for name in OVERLOADS if name not in INPLACE and name not in OUT]
+
+
+def twin(name: str) -> Any:
+    """ATen's operator of the same name, or None for our own."""
+    operator, _, overload = name.partition(".")
+    packet = getattr(torch.ops.aten, operator, None)
+    return packet and getattr(packet, overload or "default", None)
+
+
+def point_of(name: str) -> str:
+    """The decision point that counts an overload: its name without in-place mark and overload."""
+    operator = name.split(".")[0]
+    return operator.removesuffix("_")
+
+
+# Values for arguments without a default, by name; a schema with another name fails with KeyError until it is added.
+SCALARS = {
+    "other": 1.5, "alpha": 2, "negative_slope": 0.1, "scale": 1.25, "input_scale": 1.5, "threshold": 0, "beta": 2,
+    "is_result": False, "self_is_result": False, "rounding_mode": "floor", "approximate": "tanh", "dim": -1,
+    "dtype": None, "input_dtype": torch.float32,
+}  # fmt: skip
+
+
+def arguments(overload: Any, shape: tuple[int, ...] = (3, 4), dtype: torch.dtype = torch.float32) -> tuple[list, dict]:
+    """Positional and keyword arguments for one call of ``overload``; divisors are away from zero."""
+    positional: list[Any] = []
+    keywords: dict[str, Any] = {}
+    for argument in overload._schema.arguments:
+        if str(argument.type) == "Tensor":
+            value: Any = torch.rand(shape, dtype=torch.float64) + 0.5
+            value = (value if argument.name == "other" else value - 1).to(dtype)
+        elif argument.name == "threshold" and "softplus" in overload._schema.name:
+            value = 20
+        else:
+            value = SCALARS[argument.name]
+        if isinstance(value, torch.dtype) and argument.name == "input_dtype":
+            value = dtype
+        if argument.kwarg_only:
+            keywords[argument.name] = value
+        else:
+            positional.append(value)
+    return positional, keywords
+
+
+def written(overload: Any, positional: list, keywords: dict) -> Tensor:
+    """The tensor that a mutable overload writes."""
+    return keywords["out"] if "out" in keywords else positional[0]
+
+
+def copied(positional: list, keywords: dict) -> tuple[list, dict]:
+    """The same arguments with fresh tensors of the same strides."""
+
+    def copy(value: Any) -> Any:
+        return value.detach().clone(memory_format=torch.preserve_format) if isinstance(value, Tensor) else value
+
+    return [copy(value) for value in positional], {name: copy(value) for name, value in keywords.items()}
