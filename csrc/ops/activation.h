@@ -17,7 +17,8 @@ struct Activation {
   static bool differentiable(const Tensor& self) { return is_floating_index(dtype_index(self.scalar_type())); }
 
   template <class... Args>
-  static Tensor backward(const Tensor& grad_output, const Tensor& saved, bool /*saved_is_result*/, const Args&... args) {
+  static Tensor backward(const Tensor& grad_output, const Tensor& saved, bool /*saved_is_result*/,
+                         const Args&... args) {
     return handle<Backward>().call(grad_output, saved, args...);
   }
   static DecisionPoint& point() {
@@ -61,8 +62,8 @@ template <class Op, class... Args>
 struct BackwardCpu<Op, Tensor(const Tensor&, Args...)> {
   static Tensor call(const Tensor& grad_output, Args... args) {
     const Tensor& saved = first_tensor(args...);
-    const BackwardPlan plan =
-        std::apply([](const auto&... rest) { return Op::backward_plan(rest...); }, std::tuple_cat(other_than_tensor(args)...));
+    const BackwardPlan plan = std::apply([](const auto&... rest) { return Op::backward_plan(rest...); },
+                                         std::tuple_cat(other_than_tensor(args)...));
     Tensor result = backward(Op::backward_point(), plan, grad_output, saved);
     return result.defined() ? result : Op::Backward::call(grad_output, args...);
   }

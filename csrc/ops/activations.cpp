@@ -35,7 +35,9 @@ constexpr double kSeluScale = 1.0507009873554804934193349852946;
 struct Relu : Activation<Relu, at::_ops::relu, at::_ops::threshold_backward> {
   static constexpr const char* kName = "Relu";
   static constexpr bool kFusible = true, kSavesResult = true, kInplaceSavesResult = true;
-  static UnaryPlan plan() { return {.row = kernels().relu, .nanoseconds = 0.08, .integer_row = kernels().relu_integer}; }
+  static UnaryPlan plan() {
+    return {.row = kernels().relu, .nanoseconds = 0.08, .integer_row = kernels().relu_integer};
+  }
   static BackwardPlan backward_plan(const Scalar& threshold) {
     if (threshold.toDouble() != 0) return {};
     return {.row = kernels().relu_backward, .nanoseconds = 0.1, .saved_first = true};
@@ -129,9 +131,8 @@ struct Tanh : Activation<Tanh, at::_ops::tanh, at::_ops::tanh_backward> {
 struct Softplus : Activation<Softplus, at::_ops::softplus, at::_ops::softplus_backward> {
   static constexpr const char* kName = "Softplus";
   static UnaryPlan plan(const Scalar& beta, const Scalar& threshold) {
-    return {.row = kernels().softplus,
-            .parameters = {.a = beta.toDouble(), .b = threshold.toDouble()},
-            .nanoseconds = 0.7};
+    return {
+        .row = kernels().softplus, .parameters = {.a = beta.toDouble(), .b = threshold.toDouble()}, .nanoseconds = 0.7};
   }
   static BackwardPlan backward_plan(const Scalar& beta, const Scalar& threshold) {
     return {.row = kernels().softplus_backward,

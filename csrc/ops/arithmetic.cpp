@@ -150,9 +150,7 @@ NodePointer<BinaryNode> make_node(const BinaryCall& call) {
   return node;
 }
 
-bool is_real_floating(const Tensor* tensor) {
-  return !tensor || is_floating_index(dtype_index(tensor->scalar_type()));
-}
+bool is_real_floating(const Tensor* tensor) { return !tensor || is_floating_index(dtype_index(tensor->scalar_type())); }
 
 template <Arithmetic kOperation, class Aten, class Signature = typename Aten::schema>
 struct ArithmeticAutograd;

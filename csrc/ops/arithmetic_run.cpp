@@ -109,7 +109,8 @@ bool fits(const Scalar& number, int index) {
 // torch raises in the middle of the loop; we look first, so that nothing is written.
 void refuse_zero_divisor(const BinaryCall& call, at::ScalarType type, int index) {
   if (call.other_scalar) {
-    TORCH_CHECK(call.other_scalar->toLong() != 0, "ZeroDivisionError: div(): expected a non-zero integer divisor, got 0");
+    TORCH_CHECK(call.other_scalar->toLong() != 0,
+                "ZeroDivisionError: div(): expected a non-zero integer divisor, got 0");
     return;
   }
   if (call.self->numel() == 0) return;
@@ -131,8 +132,8 @@ void refuse_overlap(const BinaryCall& call) {
 // Dense, with elements, and no dimension of one element: its stride in the result would be TensorIterator's choice.
 bool has_plain_strides(const Tensor& self) {
   if (self.numel() == 0) return false;
-  return self.is_contiguous() ||
-         (self.is_non_overlapping_and_dense() && std::find(self.sizes().begin(), self.sizes().end(), 1) == self.sizes().end());
+  return self.is_contiguous() || (self.is_non_overlapping_and_dense() &&
+                                  std::find(self.sizes().begin(), self.sizes().end(), 1) == self.sizes().end());
 }
 
 bool flat(const BinaryCall& call, at::ScalarType type) {

@@ -61,8 +61,8 @@ struct UnaryNode : torch::autograd::Node {
   torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
     if (!grads[0].defined()) return {Tensor()};
     const Tensor tensor = saved.unpack(saved_is_result ? getptr() : nullptr);
-    return {std::apply(
-        [&](const auto&... args) { return Op::backward(grads[0], tensor, saved_is_result, args...); }, arguments)};
+    return {std::apply([&](const auto&... args) { return Op::backward(grads[0], tensor, saved_is_result, args...); },
+                       arguments)};
   }
   void release_variables() override { saved.reset_data(); }
   std::string name() const override { return std::string("Torchext") + Op::kName + "Backward"; }
@@ -126,7 +126,8 @@ struct UnaryAutograd<Op, Tensor(const Tensor&, Args...)> {
   template <class Inplace>
   static Tensor& in_place(c10::DispatchKeySet keys, Tensor& self, Args... args) {
     const bool graph = needs_graph(self);
-    if (belongs_to_aten<Op::kFusible>(self) || (graph && !Op::differentiable(self))) return Inplace::call(self, args...);
+    if (belongs_to_aten<Op::kFusible>(self) || (graph && !Op::differentiable(self)))
+      return Inplace::call(self, args...);
     torch::autograd::check_inplace(self, graph);
     NodePointer<UnaryNode<Op, Args...>> node;
     if (graph) {
@@ -173,9 +174,10 @@ template <class Aten, class... Args>
 struct VersionBump<Aten, Tensor&(Args...)> {
   static Tensor& call(c10::DispatchKeySet keys, Args... args) {
     Tensor& written = written_tensor(args...);
-    TORCH_CHECK(!written.is_inference() || at::InferenceMode::is_enabled(),
-                "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a "
-                "normal tensor before doing inplace update.");
+    TORCH_CHECK(
+        !written.is_inference() || at::InferenceMode::is_enabled(),
+        "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a "
+        "normal tensor before doing inplace update.");
     {
       at::AutoDispatchBelowADInplaceOrView guard;
       handle<Aten>().redispatch(keys & c10::after_ADInplaceOrView_keyset, args...);

@@ -11,7 +11,7 @@ namespace rusttorch {
 // What a decision point answered. `taken` is the fast path, the others say why ATen ran instead.
 enum class Decision : int { taken, dtype, layout, arguments, count };
 inline constexpr std::array<const char*, static_cast<int>(Decision::count)> kDecisionNames = {"taken", "dtype",
-                                                                                             "layout", "arguments"};
+                                                                                              "layout", "arguments"};
 
 // One per operator name ("gelu", "gelu_backward"); lives for the whole process. Relaxed atomics: about 5 ns a call.
 class DecisionPoint {

@@ -68,9 +68,8 @@ void run(at::TensorIteratorBase& iterator, double nanoseconds, bool broadcasts, 
 }
 
 void run_unary(at::TensorIteratorBase& iterator, UnaryKernel kernel, const UnaryPlan& plan) {
-  run<1>(iterator, plan.nanoseconds, false, [&](char** data, const int64_t*, int64_t n) {
-    kernel(data[0], data[1], n, plan.parameters);
-  });
+  run<1>(iterator, plan.nanoseconds, false,
+         [&](char** data, const int64_t*, int64_t n) { kernel(data[0], data[1], n, plan.parameters); });
 }
 
 // Index of the dtype the kernel computes in for input `self`, or -1.
@@ -165,9 +164,8 @@ Tensor backward(DecisionPoint& point, const BackwardPlan& plan, const Tensor& gr
   const int grad = plan.saved_first ? 2 : 1, in = 3 - grad;
   auto iterator = plan.saved_first ? at::TensorIterator::binary_op(result, saved, grad_output)
                                    : at::TensorIterator::binary_op(result, grad_output, saved);
-  run<2>(iterator, plan.nanoseconds, false, [&](char** data, const int64_t*, int64_t n) {
-    kernel(data[0], data[grad], data[in], n, plan.parameters);
-  });
+  run<2>(iterator, plan.nanoseconds, false,
+         [&](char** data, const int64_t*, int64_t n) { kernel(data[0], data[grad], data[in], n, plan.parameters); });
   return iterator.output();
 }
 

@@ -29,7 +29,8 @@ bool unary_out(DecisionPoint& point, const UnaryPlan& plan, const Tensor& self, 
 Tensor backward(DecisionPoint& point, const BackwardPlan& plan, const Tensor& grad_output, const Tensor& saved);
 
 // Runs `iterator` with a binary kernel of its common dtype: output 0, inputs 1 and 2, any strides.
-void run_binary(at::TensorIteratorBase& iterator, BinaryKernel kernel, const Parameters& parameters, double nanoseconds);
+void run_binary(at::TensorIteratorBase& iterator, BinaryKernel kernel, const Parameters& parameters,
+                double nanoseconds);
 // The same with one input and a number in the compute type, as for kScalarStep (kernels/types.h).
 void run_with_scalar(at::TensorIteratorBase& iterator, BinaryKernel kernel, const void* number,
                      const Parameters& parameters, double nanoseconds);

@@ -53,7 +53,8 @@ inline bool needs_derivative(const Tensor& tensor) {
 // d/dx x s(x) = s (1 + x (1 - s)), s being the logistic function.
 struct silu_backward : at::_ops::silu_backward {
   static Tensor call(const Tensor& grad_output, const Tensor& self) {
-    if (!needs_derivative(grad_output) && !needs_derivative(self)) return at::_ops::silu_backward::call(grad_output, self);
+    if (!needs_derivative(grad_output) && !needs_derivative(self))
+      return at::_ops::silu_backward::call(grad_output, self);
     const Tensor sigmoid = at::sigmoid(self);
     return grad_output * sigmoid * (1 + self * (1 - sigmoid));
   }
@@ -61,7 +62,8 @@ struct silu_backward : at::_ops::silu_backward {
 // d/dx x t(x) = t + x s(x) (1 - t^2), t being tanh(softplus(x)).
 struct mish_backward : at::_ops::mish_backward {
   static Tensor call(const Tensor& grad_output, const Tensor& self) {
-    if (!needs_derivative(grad_output) && !needs_derivative(self)) return at::_ops::mish_backward::call(grad_output, self);
+    if (!needs_derivative(grad_output) && !needs_derivative(self))
+      return at::_ops::mish_backward::call(grad_output, self);
     const Tensor tanh_softplus = at::tanh(at::softplus(self));
     return grad_output * (tanh_softplus + self * at::sigmoid(self) * (1 - tanh_softplus * tanh_softplus));
   }

@@ -166,7 +166,9 @@ struct Softmax : SoftmaxOperator<Softmax> {
   using AtenOut = at::_ops::softmax_int_out;
   using AtenBackward = at::_ops::_softmax_backward_data;
   static constexpr const char *kName = "Softmax", *kOperator = "softmax", *kBackwardOperator = "_softmax_backward_data";
-  static SoftmaxKernels forward_kernels(int dtype) { return {kernels().softmax[dtype], kernels().softmax_columns[dtype]}; }
+  static SoftmaxKernels forward_kernels(int dtype) {
+    return {kernels().softmax[dtype], kernels().softmax_columns[dtype]};
+  }
   static SoftmaxBackwardKernels backward_kernels(int dtype) {
     return {kernels().softmax_backward[dtype], kernels().softmax_columns_backward[dtype]};
   }

@@ -16,6 +16,6 @@ traced = torch.ops.rusttorch
 general = _C
 # Functions for plain tensors and numbers; anything else gets NotImplemented.
 fast = _C.fast
-# Make such a function of an operator (functional or in-place) that takes one tensor and nothing else.
-unary: Callable[[str], Callable[[Tensor], Any]] = _C.fast.unary
+# Make such a function of an operator (functional or in-place) that takes one tensor, further arguments being fixed.
+unary: Callable[..., Callable[[Tensor], Any]] = _C.fast.unary
 unary_: Callable[[str], Callable[[Tensor], Any]] = _C.fast.unary_

@@ -24,6 +24,12 @@ _tanh = unary("tanh")
 _softsign = unary("softsign")
 _silu = unary("silu")
 _mish = unary("mish")
+# With the default arguments of the functions below.
+_leaky_relu = unary("leaky_relu", 0.01)
+_elu = unary("elu", 1.0, 1.0, 1.0)
+_gelu = unary("gelu", "none")
+_gelu_tanh = unary("gelu", "tanh")
+_softplus = unary("softplus", 1.0, 20.0)
 _relu_ = unary_("relu_")
 _selu_ = unary_("selu_")
 _silu_ = unary_("silu_")
@@ -83,6 +89,10 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
 
     Source: Maas, Hannun and Ng 2013; :func:`torch.nn.functional.leaky_relu`.
     """
+    if negative_slope == 0.01 and not inplace and not is_dynamo_compiling():
+        result = _leaky_relu(input)
+        if result is not NotImplemented:
+            return result
     if has_torch_function_unary(input):
         return handle_torch_function(leaky_relu, (input,), input, negative_slope=negative_slope, inplace=inplace)
     call = _ops if is_dynamo_compiling() else _general
@@ -110,6 +120,10 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
     Source: Clevert, Unterthiner and Hochreiter 2015; :func:`torch.nn.functional.elu`.
     """
+    if alpha == 1.0 and not inplace and not is_dynamo_compiling():
+        result = _elu(input)
+        if result is not NotImplemented:
+            return result
     if has_torch_function_unary(input):
         return handle_torch_function(elu, (input,), input, alpha=alpha, inplace=inplace)
     call = _ops if is_dynamo_compiling() else _general
@@ -172,6 +186,10 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
     Source: Hendrycks and Gimpel 2016; :func:`torch.nn.functional.gelu`.
     """
+    if approximate in ("none", "tanh") and not is_dynamo_compiling():
+        result = _gelu(input) if approximate == "none" else _gelu_tanh(input)
+        if result is not NotImplemented:
+            return result
     if has_torch_function_unary(input):
         return handle_torch_function(gelu, (input,), input, approximate=approximate)
     if is_dynamo_compiling():
@@ -262,6 +280,10 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
     Source: :func:`torch.nn.functional.softplus`.
     """
+    if beta == 1.0 and threshold == 20.0 and not is_dynamo_compiling():
+        result = _softplus(input)
+        if result is not NotImplemented:
+            return result
     if has_torch_function_unary(input):
         return handle_torch_function(softplus, (input,), input, beta=beta, threshold=threshold)
     return (_ops if is_dynamo_compiling() else _general).softplus(input, beta, threshold)
