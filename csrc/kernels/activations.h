@@ -26,7 +26,9 @@ template <class V>
 struct Relu {  // x < 0 ? 0 : x; NaN and -0 pass
   explicit Relu(const Parameters&) {}
   RUSTTORCH_INLINE V forward(V x) const { return select(x < V(0), V(0), x); }
-  RUSTTORCH_INLINE V backward(V grad_output, V result) const { return select(result <= V(0), V(0), grad_output); }  // NaN passes it
+  RUSTTORCH_INLINE V backward(V grad_output, V result) const {
+    return select(result <= V(0), V(0), grad_output);
+  }  // NaN passes it
 };
 
 template <class V>
@@ -41,15 +43,21 @@ struct LeakyRelu {  // a = negative_slope
 // integer = 1: `saved` is the result. selu is elu with its constants.
 template <class V>
 struct Elu {
-  V positive, negative, input_scale;
+  V positive, negative, input_scale, slope_scale;
   bool is_result;
   explicit Elu(const Parameters& p)
-      : positive(p.b), negative(p.a * p.b), input_scale(p.c), is_result(p.integer == 1) {}
-  RUSTTORCH_INLINE V forward(V x) const { return select(x < V(0), expm1_nonpositive(x * input_scale) * negative, x * positive); }
+      : positive(p.b),
+        negative(p.a * p.b),
+        input_scale(p.c),
+        slope_scale(p.a * p.b * p.c * kLowered),
+        is_result(p.integer == 1) {}
+  RUSTTORCH_INLINE V forward(V x) const {
+    return select(x < V(0), expm1_nonpositive(x * input_scale) * negative, x * positive);
+  }
   RUSTTORCH_INLINE V backward(V grad_output, V saved) const {  // NaN takes the side of the exponential
     V slope;
     if (is_result) slope = (saved + negative) * input_scale;
-    else slope = exp_raised(saved * input_scale) * V(kLowered) * (negative * input_scale);
+    else slope = exp_raised(saved * input_scale) * slope_scale;
     return grad_output * select(saved > V(0), positive, slope);
   }
 };
@@ -66,7 +74,8 @@ template <class V>
 struct GeluTanh {
   explicit GeluTanh(const Parameters&) {}
   RUSTTORCH_INLINE V forward(V x) const { return gated(x, gelu_tanh_exponential(negative_abs(x))); }
-  RUSTTORCH_INLINE V backward(V grad_output, V x) const {  // slope 2u' at most at |x| = 40, where e is zero already: no overflow
+  RUSTTORCH_INLINE V backward(V grad_output,
+                              V x) const {  // slope 2u' at most at |x| = 40, where e is zero already: no overflow
     const V t = min_number(V(40), abs(x));
     const V slope = fma(t * t, V(0.21406444881780075), V(1.5957691216057308));
     return grad_output * gated_derivative(x, gelu_tanh_exponential(negative_abs(x)), slope);
@@ -88,15 +97,18 @@ struct Tanh {  // ULP 1
 };
 
 // log(1 + e^(beta x)) / beta, or x where beta x > threshold. a = beta, b = threshold. ULP 2 for beta = 1.
+// max(x, 0) + log(1 + e^-|beta x|) / beta, without the second term beyond the threshold; min(x, 0) if beta < 0.
 template <class V>
 struct Softplus {
-  V beta, inverse_beta, threshold;
+  static constexpr float infinity = std::numeric_limits<float>::infinity();
+  V beta, inverse_beta, threshold, low, high;
   explicit Softplus(const Parameters& p)
-      : beta(p.a), inverse_beta(1 / p.a), threshold(p.b) {}
+      : beta(p.a), inverse_beta(1 / p.a), threshold(p.b), low(p.a < 0 ? -infinity : 0), high(p.a < 0 ? 0 : infinity) {}
   RUSTTORCH_INLINE V forward(V x) const {
     const V y = x * beta;
     const V e = exp_raised(negative_abs(y)) * V(kLowered);
-    return select(y > threshold, x, (max_number(V(0), y) + log1p_unit(e)) * inverse_beta);
+    const V factor = select(y > threshold, V(0), inverse_beta);
+    return fma(log1p_unit(e), factor, min_number(high, max_number(low, x)));
   }
   RUSTTORCH_INLINE V backward(V grad_output, V x) const {
     const V y = x * beta;
@@ -120,18 +132,23 @@ template <class V>
 struct Silu {
   explicit Silu(const Parameters&) {}
   RUSTTORCH_INLINE V forward(V x) const { return gated(x, exp_raised(negative_abs(x))); }
-  RUSTTORCH_INLINE V backward(V grad_output, V x) const { return grad_output * gated_derivative(x, exp_raised(negative_abs(x)), V(1)); }
+  RUSTTORCH_INLINE V backward(V grad_output, V x) const {
+    return grad_output * gated_derivative(x, exp_raised(negative_abs(x)), V(1));
+  }
 };
 
-// x tanh(log(1 + e^x)) = x n / (n + 2) with n = e (e + 2), e = e^x; x itself above 20. ULP 4.
+// x tanh(log(1 + e^x)) = x n / (n + 2) with n = e (e + 2), e = e^x. ULP 4. The factor is formed as 1 minus the smaller
+// part: x e (1 - e (e + 1) / (n + 2)) for x < 0, x (1 - 2 / (n + 2)) otherwise. From 20 on the result is x.
 template <class V>
 struct Mish {
   explicit Mish(const Parameters&) {}
   RUSTTORCH_INLINE V forward(V x) const {
-    const V lowered(kLowered), two(2), limit(20);
-    const V e32 = exp_raised(x);
-    const V n32 = e32 * fma(e32, lowered, two);
-    return select(x > limit, x, x * (n32 / fma(n32, lowered, two)) * lowered);
+    const V lowered(kLowered), two(2), limit(20), u = min_number(limit, x);
+    const V e = exp_raised(u) * lowered;
+    const auto negative = x < V(0);
+    const V whole = select(negative, exp_raised_times(u, x) * lowered, x);
+    const V part = select(negative, fma(e, e, e), two) / fma(e, e + two, two);
+    return fnma(min_number(limit, whole), part, whole);  // limit: no inf * 0 for x = inf; -inf * 0 above gives NaN
   }
   // e ((e + 2) (n + 2) + 4 x (1 + e)) / (n + 2)^2; 1 to the last bit above `limit`; x * 0 makes it NaN for inf.
   RUSTTORCH_INLINE V backward(V grad_output, V x) const {

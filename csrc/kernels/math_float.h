@@ -61,8 +61,8 @@ struct ExpParts {
 };
 RUSTTORCH_INLINE ExpParts exp_parts(Vec<float> x, Vec<float> n) {
   const Vec<float> r = fnma(n, Vec<float>(kLn2High), x), r2 = r * r, low = n * Vec<float>(-kLn2Low);
-  const Vec<float> series = polynomial(r, r2, 0x1p-1f, 0x1.555554p-3f, 0x1.5554f0p-5f, 0x1.111306p-7f, 0x1.6d436ap-10f,
-                                       0x1.9e0bfcp-13f);
+  const Vec<float> series =
+      polynomial(r, r2, 0x1p-1f, 0x1.555554p-3f, 0x1.5554f0p-5f, 0x1.111306p-7f, 0x1.6d436ap-10f, 0x1.9e0bfcp-13f);
   return {r, fma(series, r2, fma(low, r, low))};
 }
 
@@ -168,8 +168,8 @@ RUSTTORCH_INLINE Vec<float> log1p(Vec<float> x) {
 RUSTTORCH_INLINE Vec<float> log1p_unit(Vec<float> e) {
   const Vec<float> e2 = e * e, e4 = e2 * e2;
   const Vec<float> low = polynomial(e, e2, -0x1.ffffd2p-2f, 0x1.554ddap-2f, -0x1.ff2556p-3f, 0x1.935568p-3f);
-  const Vec<float> high = polynomial(e, e2, -0x1.3a6736p-3f, 0x1.b53c48p-4f, -0x1.d7efa8p-5f, 0x1.4a9226p-6f,
-                                     -0x1.b22adep-9f);
+  const Vec<float> high =
+      polynomial(e, e2, -0x1.3a6736p-3f, 0x1.b53c48p-4f, -0x1.d7efa8p-5f, 0x1.4a9226p-6f, -0x1.b22adep-9f);
   return fma(e2, fma(high, e4, low), e);
 }
 
@@ -191,18 +191,22 @@ RUSTTORCH_INLINE Vec<float> tanh(Vec<float> x) {
 }
 
 // erf x. ULP 1.0. Every x: the sign of zero is kept, +-1 from |x| = 3.92 on.
-// |x| < 1: x + x p(x^2). Above: 1 - exp(-q(|x|)) with q = -log erfc fitted on [1, 3.95].
+// |x| < 1: x + x p(x^2). Above: 1 - exp(-q(|x|)) with q = -log erfc fitted on [1, 3.95]. The last step of q is fused with
+// the subtraction of n ln 2: rounded at its full size, up to 17, q would cost half an ULP.
 RUSTTORCH_INLINE Vec<float> erf(Vec<float> x) {
-  const Vec<float> t = abs(x), z = t * t;
-  const Vec<float> p = polynomial(z, z * z, 0x1.06eba8p-3f, -0x1.812740p-2f, 0x1.ce2d52p-4f, -0x1.b7fec4p-6f,
-                                  0x1.542fecp-8f, -0x1.a5197ap-11f, 0x1.4c5cb4p-14f);
+  const Vec<float> one(1.0f), t = abs(x), z = t * t;
+  const Vec<float> p = horner(z, 0x1.06eba8p-3f, -0x1.812740p-2f, 0x1.ce2d52p-4f, -0x1.b7fec4p-6f, 0x1.542fecp-8f,
+                              -0x1.a5197ap-11f, 0x1.4c5cb4p-14f);
   const Vec<float> small = fma(t, p, t);
   const Vec<float> u = min_number(Vec<float>(3.95f), t);
-  const Vec<float> q = polynomial(u, u * u, -0x1.3b747cp-12f, 0x1.21522cp0f, 0x1.438e10p-1f, 0x1.c27772p-4f,
-                                  -0x1.affe1ep-6f, 0x1.36c2bap-8f, -0x1.370f3ep-11f, 0x1.7f25eep-15f, -0x1.b2b228p-20f);
-  const ExpTerms e = exp_terms<0>(-q);
-  const Vec<float> large = fnma(e.tail, e.power, Vec<float>(1.0f) - e.power);
-  return copysign(select(t < Vec<float>(1.0f), small, large), x);
+  const Vec<float> slope = horner(u, 0x1.21522cp0f, 0x1.438e10p-1f, 0x1.c27772p-4f, -0x1.affe1ep-6f, 0x1.36c2bap-8f,
+                                  -0x1.370f3ep-11f, 0x1.7f25eep-15f, -0x1.b2b228p-20f);  // (q - q(0)) / u
+  const Vec<float> magic(kIntegerMagic + 127);
+  const Vec<float> shifted = fma(slope * u, Vec<float>(-kInverseLn2), magic), n = shifted - magic;
+  const Vec<float> high = fnma(slope, u, n * Vec<float>(-0x1.62e4p-1f));  // n ln2_high is exact
+  const Vec<float> r = high - fma(n, Vec<float>(0x1.7f7d1cp-20f), Vec<float>(-0x1.3b747cp-12f)), r2 = r * r;
+  const Vec<float> tail = fma(exp_series(r, r2), r2, r), power = from_bits(shift_left<23>(bits(shifted)));
+  return copysign(select(t < one, small, fnma(tail, power, one - power)), x);
 }
 
 // 1 / (1 + e^-x). ULP 2.0, results below 2^-126 included. Every x: 0 below -103.97, 1 above 17.33.

@@ -15,7 +15,9 @@ struct Exact {
 namespace reference {
 
 inline Exact of(double value) { return {value, std::fabs(value)}; }
-inline Exact sum(double a, double b) { return {a + b, std::fmax(std::fabs(a + b), std::fmax(std::fabs(a), std::fabs(b)))}; }
+inline Exact sum(double a, double b) {
+  return {a + b, std::fmax(std::fabs(a + b), std::fmax(std::fabs(a), std::fabs(b)))};
+}
 
 inline double normal_cdf(double x) { return 0.5 * std::erfc(-x * 0.70710678118654752440); }
 inline double normal_density(double x) { return 0.39894228040143267794 * std::exp(-0.5 * x * x); }
@@ -78,14 +80,15 @@ inline constexpr FloatRow kFloatRows[] = {
 #undef RUSTTORCH_ROW
 };
 
-// |got - exact| in units in the last place of a float of magnitude `size`; infinite when one of them is NaN or
-// infinite and the other is not. An exact value that rounds to infinity as a float counts as infinite.
+// |got - exact| in units in the last place of a float of magnitude `size`; an infinite float counts as 2^128, where the
+// next exponent would begin. Infinite when one of them is NaN and the other is not.
 inline double ulp_error(float got, Exact exact) {
-  if (std::isnan(exact.value)) return std::isnan(got) ? 0 : INFINITY;
-  if (std::isinf(float(exact.value)) || std::isinf(got)) return got == float(exact.value) ? 0 : INFINITY;
-  const double power = std::bit_cast<double>(std::bit_cast<uint64_t>(exact.size) & 0x7ff0000000000000);  // 2^exponent
-  const double error = std::fabs(double(got) - exact.value) / (std::fmax(power, 0x1p-126) * 0x1p-23);
-  return error >= 0 ? error : INFINITY;  // NaN where a number belongs
+  constexpr double overflow = 0x1p128;
+  if (std::isnan(exact.value) || std::isnan(got)) return std::isnan(exact.value) && std::isnan(got) ? 0 : INFINITY;
+  const double size = std::fmin(std::fmax(exact.size, 0x1p-126), 0x1p127);
+  const double unit = std::bit_cast<double>(std::bit_cast<uint64_t>(size) & 0x7ff0000000000000) * 0x1p-23;
+  const double value = std::fmin(std::fmax(exact.value, -overflow), overflow);
+  return std::fabs(std::fmin(std::fmax(double(got), -overflow), overflow) - value) / unit;
 }
 
 }  // namespace rusttorch::test

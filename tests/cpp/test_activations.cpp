@@ -85,15 +85,17 @@ TEST_P(Activations, Ends) {
 TEST_P(Activations, LargeInputs) {
   const KernelTable& k = kernels();
   UnaryKernel const* const forward[] = {k.elu, k.gelu_erf, k.gelu_tanh, k.softplus, k.softsign, k.silu, k.mish};
-  BackwardKernel const* const backward[] = {k.elu_backward,      k.gelu_erf_backward, k.gelu_tanh_backward, k.softplus_backward,
-                                            k.softsign_backward, k.silu_backward,     k.mish_backward};
+  BackwardKernel const* const backward[] = {k.elu_backward,      k.gelu_erf_backward, k.gelu_tanh_backward,
+                                            k.softplus_backward, k.softsign_backward, k.silu_backward,
+                                            k.mish_backward};
   const Parameters parameters[] = {{1, 1, 1}, {}, {}, {1, 20}, {}, {}, {}};
   const double at_infinity[] = {1, 1, 1, 1, 0, 1, 1};
   for (int dtype : {int(kFloat32), int(kFloat64), int(kBFloat16)}) {
     for (double x : {50.0, 1e3, 1e7, 1e19, 1e33, 3e38}) {
       for (int i = 0; i < 7; ++i) {
         const double rounded = round_to(x, dtype);
-        EXPECT_EQ(apply(forward[i][dtype], dtype, x, parameters[i]), i == 4 ? round_to(rounded / (1 + rounded), dtype) : rounded)
+        EXPECT_EQ(apply(forward[i][dtype], dtype, x, parameters[i]),
+                  i == 4 ? round_to(rounded / (1 + rounded), dtype) : rounded)
             << i << " at " << x << " " << kDtypeNames[dtype];
         const double low = apply(forward[i][dtype], dtype, -x, parameters[i]);
         EXPECT_LE(std::fabs(low), i == 0 || i == 4 ? 1 : 1e-18) << i << " at " << -x << " " << kDtypeNames[dtype];
@@ -182,7 +184,8 @@ TEST_P(Activations, Float64) {
       {"selu", k.elu, k.elu_backward, kSelu, reference::selu, reference::selu_backward},
       {"gelu_erf", k.gelu_erf, k.gelu_erf_backward, {}, reference::gelu_erf, reference::gelu_erf_backward},
       {"gelu_tanh", k.gelu_tanh, k.gelu_tanh_backward, {}, reference::gelu_tanh, reference::gelu_tanh_backward},
-      {"softplus", k.softplus, k.softplus_backward, kSoftplusDefault, reference::softplus, reference::softplus_backward},
+      {"softplus", k.softplus, k.softplus_backward, kSoftplusDefault, reference::softplus,
+       reference::softplus_backward},
       {"softsign", k.softsign, k.softsign_backward, {}, reference::softsign, reference::softsign_backward},
       {"silu", k.silu, k.silu_backward, {}, reference::silu, reference::silu_backward},
       {"mish", k.mish, k.mish_backward, {}, reference::mish, reference::mish_backward},

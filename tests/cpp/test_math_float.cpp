@@ -77,19 +77,51 @@ struct End {
   float input, result;
 };
 const End kEnds[] = {
-    {"exp", -kInfinity, 0}, {"exp", kInfinity, kInfinity}, {"exp", 0, 1}, {"exp", -0.0f, 1}, {"exp", -103.98f, 0},
-    {"exp", -103.97f, 0x1p-149f}, {"exp", 88.72283f, 3.40279852e38f}, {"exp", 88.72284f, kInfinity},
-    {"expm1", -kInfinity, -1}, {"expm1", kInfinity, kInfinity}, {"expm1", 0, 0}, {"expm1", -0.0f, -0.0f},
-    {"expm1", 0x1p-149f, 0x1p-149f}, {"expm1", -0x1p-149f, -0x1p-149f}, {"expm1", 88.72284f, kInfinity},
-    {"log", 0, -kInfinity}, {"log", -0.0f, -kInfinity}, {"log", -1, kNan}, {"log", -0x1p-149f, kNan}, {"log", 1, 0},
-    {"log", -kInfinity, kNan}, {"log", kInfinity, kInfinity},
-    {"log1p", -1, -kInfinity}, {"log1p", -1.0000001f, kNan}, {"log1p", -kInfinity, kNan}, {"log1p", 0, 0},
-    {"log1p", -0.0f, -0.0f}, {"log1p", kInfinity, kInfinity}, {"log1p", 0x1p-149f, 0x1p-149f},
-    {"tanh", -kInfinity, -1}, {"tanh", kInfinity, 1}, {"tanh", 0, 0}, {"tanh", -0.0f, -0.0f}, {"tanh", 9.02f, 1},
+    {"exp", -kInfinity, 0},
+    {"exp", kInfinity, kInfinity},
+    {"exp", 0, 1},
+    {"exp", -0.0f, 1},
+    {"exp", -103.98f, 0},
+    {"exp", -103.97f, 0x1p-149f},
+    {"exp", 88.72283f, 3.40279852e38f},
+    {"exp", 88.72284f, kInfinity},
+    {"expm1", -kInfinity, -1},
+    {"expm1", kInfinity, kInfinity},
+    {"expm1", 0, 0},
+    {"expm1", -0.0f, -0.0f},
+    {"expm1", 0x1p-149f, 0x1p-149f},
+    {"expm1", -0x1p-149f, -0x1p-149f},
+    {"expm1", 88.72284f, kInfinity},
+    {"log", 0, -kInfinity},
+    {"log", -0.0f, -kInfinity},
+    {"log", -1, kNan},
+    {"log", -0x1p-149f, kNan},
+    {"log", 1, 0},
+    {"log", -kInfinity, kNan},
+    {"log", kInfinity, kInfinity},
+    {"log1p", -1, -kInfinity},
+    {"log1p", -1.0000001f, kNan},
+    {"log1p", -kInfinity, kNan},
+    {"log1p", 0, 0},
+    {"log1p", -0.0f, -0.0f},
+    {"log1p", kInfinity, kInfinity},
+    {"log1p", 0x1p-149f, 0x1p-149f},
+    {"tanh", -kInfinity, -1},
+    {"tanh", kInfinity, 1},
+    {"tanh", 0, 0},
+    {"tanh", -0.0f, -0.0f},
+    {"tanh", 9.02f, 1},
     {"tanh", 0x1p-149f, 0x1p-149f},
-    {"erf", -kInfinity, -1}, {"erf", kInfinity, 1}, {"erf", 0, 0}, {"erf", -0.0f, -0.0f}, {"erf", 3.92f, 1},
+    {"erf", -kInfinity, -1},
+    {"erf", kInfinity, 1},
+    {"erf", 0, 0},
+    {"erf", -0.0f, -0.0f},
+    {"erf", 3.92f, 1},
     {"erf", 0x1p-149f, 0x1p-149f},
-    {"sigmoid", -kInfinity, 0}, {"sigmoid", kInfinity, 1}, {"sigmoid", 0, 0.5f}, {"sigmoid", -103.98f, 0},
+    {"sigmoid", -kInfinity, 0},
+    {"sigmoid", kInfinity, 1},
+    {"sigmoid", 0, 0.5f},
+    {"sigmoid", -103.98f, 0},
     {"sigmoid", 17.34f, 1},
 };
 
@@ -109,7 +141,8 @@ TEST_P(MathFloat, Ends) {
       if (std::string(end.name) != kFloatRows[k].name) continue;
       float out = 42;
       functions[k](&out, &end.input, 1);
-      EXPECT_TRUE(same_value(out, end.result)) << end.name << "(" << end.input << ") = " << out << ", not " << end.result;
+      EXPECT_TRUE(same_value(out, end.result))
+          << end.name << "(" << end.input << ") = " << out << ", not " << end.result;
     }
   }
 }
