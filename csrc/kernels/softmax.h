@@ -20,7 +20,8 @@
 
 namespace rusttorch::RUSTTORCH_ISA {
 
-// Exponentials are kept multiplied by 2^exponential_shift, so that the small ones are normal numbers and the result rounds once.
+// Exponentials are kept multiplied by 2^exponential_shift: so the small ones are normal numbers and the result rounds
+// once.
 template <class T>
 constexpr int exponential_shift = std::is_same_v<T, double> ? 64 : 32;
 

@@ -102,7 +102,7 @@ RUSTTORCH_INLINE void exponentials_of(Line<T>& line, Vec<Compute<T>> max) {
 // [size] -> [size]. Three passes: maximum, sum of exponentials, result. `kept` has room for the exponentials (whole
 // lines if overrun), or is null: then the third pass computes them again.
 template <class T, template <class> class Functor, bool keep>
-RUSTTORCH_INLINE void softmax_row(T* out, const T* in, int64_t size, bool overrun, Compute<T>* kept) {
+void softmax_row(T* out, const T* in, int64_t size, bool overrun, Compute<T>* kept) {
   using C = Compute<T>;
   using V = Vec<C>;
   using F = Functor<V>;
@@ -258,26 +258,20 @@ void softmax_rows(void* out_, const void* in_, int64_t rows, int64_t size) {
     if (size <= 3 * line_size) return softmax_short_rows<T, Functor, 3>(out, in, rows, size);
     if (size <= 4 * line_size) return softmax_short_rows<T, Functor, 4>(out, in, rows, size);
   }
-  // The exponentials are kept in the result, or on the stack when the result is too narrow for them.
+  // The exponentials are kept in the result, or on the stack when the result is too narrow for them and they fit there.
+  constexpr bool wide = std::is_same_v<T, C>, keep = Functor<Vec<C>>::from_exponentials;
   constexpr int64_t scratch_size = 4096;
+  [[maybe_unused]] C scratch[keep && !wide ? scratch_size + line_size : 1];
   const int64_t overrun = rows_to_overrun<T>(rows, size);
-  if constexpr (Functor<Vec<C>>::from_exponentials && std::is_same_v<T, C>) {
-    for (int64_t row = 0; row < rows; ++row) {
-      softmax_row<T, Functor, true>(out + row * size, in + row * size, size, row < overrun, out + row * size);
-    }
-    return;
-  } else if constexpr (Functor<Vec<C>>::from_exponentials) {
-    if (size <= scratch_size) {
-      C scratch[scratch_size + line_size];
-      for (int64_t row = 0; row < rows; ++row) {
-        softmax_row<T, Functor, true>(out + row * size, in + row * size, size, row < overrun, scratch);
-      }
-      return;
-    }
-  }
-  if constexpr (!(Functor<Vec<C>>::from_exponentials && std::is_same_v<T, C>)) {
-    for (int64_t row = 0; row < rows; ++row) {
-      softmax_row<T, Functor, false>(out + row * size, in + row * size, size, row < overrun, nullptr);
+  for (int64_t row = 0; row < rows; ++row) {
+    T* const to = out + row * size;
+    const T* const from = in + row * size;
+    if constexpr (keep && wide) {
+      softmax_row<T, Functor, true>(to, from, size, row < overrun, to);
+    } else if (keep && size <= scratch_size) {
+      softmax_row<T, Functor, keep>(to, from, size, row < overrun, scratch);
+    } else {
+      softmax_row<T, Functor, false>(to, from, size, row < overrun, nullptr);
     }
   }
 }

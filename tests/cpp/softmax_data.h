@@ -81,16 +81,19 @@ int64_t count_different(const std::vector<T>& a, const std::vector<T>& b) {
   return count;
 }
 
-using Real = long double;  // 64 bits of mantissa on x86-64, 113 on aarch64
+// What references are computed in. long double has 64 bits of mantissa on x86-64, 113 (slow ones) on aarch64.
+template <class T>
+using Real = std::conditional_t<std::is_same_v<T, double>, long double, double>;
 
 template <class T>
-std::vector<Real> softmax_reference(const T* in, int64_t size, bool is_log) {
-  Real max = -INFINITY, sum = 0;
-  for (int64_t i = 0; i < size; ++i) max = std::max(max, Real(widen(in[i])));
-  std::vector<Real> out(size);
-  for (int64_t i = 0; i < size; ++i) sum += std::exp(Real(widen(in[i])) - max);
+std::vector<Real<T>> softmax_reference(const T* in, int64_t size, bool is_log) {
+  using R = Real<T>;
+  R max = -INFINITY, sum = 0;
+  for (int64_t i = 0; i < size; ++i) max = std::max(max, R(widen(in[i])));
+  std::vector<R> out(size);
+  for (int64_t i = 0; i < size; ++i) sum += std::exp(R(widen(in[i])) - max);
   for (int64_t i = 0; i < size; ++i) {
-    const Real x = Real(widen(in[i])) - max;
+    const R x = R(widen(in[i])) - max;
     out[i] = is_log ? x - std::log(sum) : std::exp(x) / sum;
   }
   return out;

@@ -46,23 +46,25 @@ std::vector<T> rows_backward_of(bool is_log, const std::vector<T>& grad, const s
 // PyTorch), at most 5: an exponential, a sum, a reciprocal, a product. log_softmax: in last places of its differences.
 template <class T>
 void check_values() {
+  using R = Real<T>;
   using C = std::conditional_t<std::is_same_v<T, double>, double, float>;
   for (const bool is_log : {false, true}) {
     double worst = 0;
     for (const int64_t size : kSizes) {
       for (const double spread : kSpreads) {
+        if (size > 1000 && spread != kSpreads[1]) continue;
         const std::vector<T> in = random_values<T>(size * rows_for(size), spread, uint32_t(size));
         const std::vector<T> out = rows_of(is_log, in, size);
         for (int64_t row = 0; row < rows_for(size); ++row) {
-          const std::vector<Real> expected = softmax_reference(in.data() + row * size, size, is_log);
-          Real max = -INFINITY;
-          for (int64_t i = 0; i < size; ++i) max = std::max(max, Real(widen(in[row * size + i])));
+          const std::vector<R> expected = softmax_reference(in.data() + row * size, size, is_log);
+          R max = -INFINITY;
+          for (int64_t i = 0; i < size; ++i) max = std::max(max, R(widen(in[row * size + i])));
           for (int64_t i = 0; i < size; ++i) {
             const double exact = double(expected[i]);
             const double unit = is_log ? spacing<T>(std::fabs(exact) + 1) : spacing<T>(exact);
-            const double difference = double(max - Real(widen(in[row * size + i])));
+            const double difference = double(max - R(widen(in[row * size + i])));
             const double allowed = is_log ? 0 : exact * spacing<C>(difference) / 2;
-            const double error = double(std::fabs(Real(widen(out[row * size + i])) - expected[i])) - allowed;
+            const double error = double(std::fabs(R(widen(out[row * size + i])) - expected[i])) - allowed;
             worst = std::max(worst, error / unit);
           }
         }
@@ -81,7 +83,7 @@ TEST_P(SoftmaxTest, EqualValuesDoNotDrift) {
     std::vector<float> in(32000, low);
     in[0] = 0;
     const std::vector<float> out = rows_of(false, in, 32000);
-    const std::vector<Real> expected = softmax_reference(in.data(), 32000, false);
+    const std::vector<double> expected = softmax_reference(in.data(), 32000, false);
     for (int i = 0; i < 2; ++i) {
       EXPECT_LE(std::fabs(out[i] - double(expected[i])) / spacing<float>(double(expected[i])), 6) << low << " " << i;
     }
@@ -91,6 +93,7 @@ TEST_P(SoftmaxTest, EqualValuesDoNotDrift) {
 // Sums against the absolute values of their terms.
 template <class T>
 void check_gradients() {
+  using R = Real<T>;
   constexpr bool is_small = sizeof(T) == 2;
   const double unit = std::is_same_v<T, double> ? 0x1p-53 : 0x1p-24;
   for (const bool is_log : {false, true}) {
@@ -99,14 +102,14 @@ void check_gradients() {
       const std::vector<T> grad = random_values<T>(size * rows_for(size), 1, 2);
       const std::vector<T> out = rows_backward_of(is_log, grad, y, size);
       for (int64_t row = 0; row < rows_for(size); ++row) {
-        Real sum = 0, absolute = 0;
+        R sum = 0, absolute = 0;
         for (int64_t i = row * size; i < (row + 1) * size; ++i) {
-          const Real term = Real(widen(grad[i])) * (is_log ? 1 : Real(widen(y[i])));
+          const R term = R(widen(grad[i])) * (is_log ? 1 : R(widen(y[i])));
           sum += term;
           absolute += std::fabs(term);
         }
         for (int64_t i = row * size; i < (row + 1) * size; ++i) {
-          const Real g = widen(grad[i]), value = widen(y[i]), factor = is_log ? std::exp(value) : value;
+          const R g = widen(grad[i]), value = widen(y[i]), factor = is_log ? std::exp(value) : value;
           const double exact = double(is_log ? g - factor * sum : factor * (g - sum));
           const double magnitude =
               double(is_log ? std::fabs(g) + factor * absolute : factor * (std::fabs(g) + absolute));
