@@ -26,10 +26,6 @@ namespace rusttorch {
 
 namespace {
 
-// Scale and alpha of selu (Klambauer et al. 2017), as in ATen.
-constexpr double kSeluAlpha = 1.6732632423543772848170429916717;
-constexpr double kSeluScale = 1.0507009873554804934193349852946;
-
 // Costs are nanoseconds per float32 element on one AVX2 core.
 
 struct Relu : Activation<Relu, at::_ops::relu, at::_ops::threshold_backward> {
@@ -94,9 +90,9 @@ struct Elu : Activation<Elu, at::_ops::elu, at::_ops::elu_backward> {
 struct Selu : Activation<Selu, at::_ops::selu, at::_ops::elu_backward> {
   static constexpr const char* kName = "Selu";
   static constexpr bool kInplaceSavesResult = true;
-  static UnaryPlan plan() { return Elu::plan(kSeluAlpha, kSeluScale, 1.0); }
+  static UnaryPlan plan() { return Elu::plan(ops::kSeluAlpha, ops::kSeluScale, 1.0); }
   static Tensor backward(const Tensor& grad_output, const Tensor& saved, bool saved_is_result) {
-    return Elu::backward(grad_output, saved, saved_is_result, kSeluAlpha, kSeluScale, 1.0);
+    return Elu::backward(grad_output, saved, saved_is_result, ops::kSeluAlpha, ops::kSeluScale, 1.0);
   }
 };
 
@@ -167,7 +163,7 @@ TORCH_LIBRARY_FRAGMENT(rusttorch, library) {
   register_activation<Relu, at::_ops::relu_, at::_ops::relu_out>(library);
   register_activation<LeakyRelu, at::_ops::leaky_relu_, at::_ops::leaky_relu_out>(library);
   register_activation<Elu, at::_ops::elu_, at::_ops::elu_out>(library);
-  register_activation<Selu, at::_ops::selu_>(library);
+  register_activation<Selu, ops::selu_>(library);
   register_activation<Gelu, at::_ops::gelu_, at::_ops::gelu_out>(library);
   register_activation<Sigmoid, at::_ops::sigmoid_, at::_ops::sigmoid_out>(library);
   register_activation<Tanh, at::_ops::tanh_, at::_ops::tanh_out>(library);

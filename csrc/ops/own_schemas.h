@@ -6,8 +6,10 @@
 #include <ATen/ops/add.h>
 #include <ATen/ops/addcmul.h>
 #include <ATen/ops/div.h>
+#include <ATen/ops/elu.h>
 #include <ATen/ops/mish_backward_ops.h>
 #include <ATen/ops/mul.h>
+#include <ATen/ops/selu_ops.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu_backward_ops.h>
 #include <ATen/ops/softplus.h>
@@ -44,6 +46,15 @@ struct fused_multiply_add {
   static constexpr const char* overload_name = "";
   static constexpr const char* schema_str = "fused_multiply_add(Tensor a, Tensor b, Tensor c) -> Tensor";
   static Tensor call(const Tensor& a, const Tensor& b, const Tensor& c) { return at::addcmul(c, a, b); }
+};
+
+// Scale and alpha of selu (Klambauer et al. 2017), as in ATen.
+inline constexpr double kSeluAlpha = 1.6732632423543772848170429916717;
+inline constexpr double kSeluScale = 1.0507009873554804934193349852946;
+
+// ATen's selu_ is written as elu_; calling it by its own name would leave functionalization without a rule for it.
+struct selu_ : at::_ops::selu_ {
+  static Tensor& call(Tensor& self) { return at::elu_(self, kSeluAlpha, kSeluScale); }
 };
 
 // ATen's silu_backward and mish_backward have no derivative: where one is needed, it writes them out, and so do we.
