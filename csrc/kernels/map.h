@@ -43,6 +43,30 @@ constexpr int unroll_of() {
   else return 2;
 }
 
+// A block of whole vectors. bfloat16 goes in pairs, whose lanes are in an order of the ISA's own (vec.h): the same for
+// every operand and undone by the store. Unpacking and packing cost half of what they cost one vector at a time: an
+// addition of 16 elements is 23 instructions instead of 30 on AVX2, and 5 instead of 16 need the shift and shuffle units.
+template <class T, int count>
+constexpr bool in_pairs = std::is_same_v<T, bfloat16> && count % 2 == 0;
+
+template <class T, class V, int count>
+RUSTTORCH_INLINE void load_block(const T* p, V (&x)[count]) {
+  if constexpr (in_pairs<T, count>) {
+    for (int k = 0; k < count; k += 2) V::load_pair(p + k * V::lanes, x[k], x[k + 1]);
+  } else {
+    for (int k = 0; k < count; ++k) x[k] = V::load(p + k * V::lanes);
+  }
+}
+// The only whole-vector stores of the maps: the place for another kind of store.
+template <class T, class V, int count>
+RUSTTORCH_INLINE void store_block(T* p, const V (&x)[count]) {
+  if constexpr (in_pairs<T, count>) {
+    for (int k = 0; k < count; k += 2) V::store_pair(p + k * V::lanes, x[k], x[k + 1]);
+  } else {
+    for (int k = 0; k < count; ++k) x[k].store(p + k * V::lanes);
+  }
+}
+
 // Runs body over [0, n): blocks of `unroll` whole vectors, then single vectors, then what is left as a partial vector.
 // body.block<count>(i) handles `count` whole vectors from element i, body.tail(i, n) a partial one of n elements.
 template <int unroll, int lanes, class Body>
@@ -58,13 +82,16 @@ RUSTTORCH_INLINE void for_each_vector(int64_t n, Body& body) {
 }
 
 // One input of a map: an array; an array (step 1) or a block of repetitions (step 0); or one value in a register.
-// whole(i, k) is vector k of the block that starts at element i, part(i, n) the n elements from i.
+// block(i, x) reads the block that starts at element i, part(i, n) the n elements from i.
 template <class T>
 struct WholeArray {
   using V = Vec<Compute<T>>;
   const T* data;
   RUSTTORCH_INLINE WholeArray(const void* pointer, int64_t) : data(static_cast<const T*>(pointer)) {}
-  RUSTTORCH_INLINE V whole(int64_t i, int k) const { return V::load(data + i + k * V::lanes); }
+  template <int count>
+  RUSTTORCH_INLINE void block(int64_t i, V (&x)[count]) const {
+    load_block(data + i, x);
+  }
   RUSTTORCH_INLINE V part(int64_t i, int64_t n) const { return V::load(data + i, n); }
 };
 template <class T>
@@ -73,7 +100,10 @@ struct Stepped {
   const T* data;
   int64_t step;  // 0 or 1
   RUSTTORCH_INLINE Stepped(const void* pointer, int64_t step_) : data(static_cast<const T*>(pointer)), step(step_) {}
-  RUSTTORCH_INLINE V whole(int64_t i, int k) const { return V::load(data + i * step + k * V::lanes); }
+  template <int count>
+  RUSTTORCH_INLINE void block(int64_t i, V (&x)[count]) const {
+    load_block(data + i * step, x);
+  }
   RUSTTORCH_INLINE V part(int64_t i, int64_t n) const { return V::load(data + i * step, n); }
 };
 template <class T>
@@ -81,7 +111,10 @@ struct Broadcast {
   using V = Vec<Compute<T>>;
   V value;
   RUSTTORCH_INLINE Broadcast(const void* pointer, int64_t step) : value(read(pointer, step)) {}
-  RUSTTORCH_INLINE V whole(int64_t, int) const { return value; }
+  template <int count>
+  RUSTTORCH_INLINE void block(int64_t, V (&x)[count]) const {
+    for (int k = 0; k < count; ++k) x[k] = value;
+  }
   RUSTTORCH_INLINE V part(int64_t, int64_t) const { return value; }
 
  private:
@@ -94,7 +127,7 @@ struct Broadcast {
 };
 
 // A block loads everything, computes, then stores: `out` may be an input, and the results are independent chains for
-// the processor to overlap. The whole-vector stores of block() are the place for another kind of store.
+// the processor to overlap.
 
 template <class T, class F>
 struct UnaryBody {
@@ -105,9 +138,9 @@ struct UnaryBody {
   template <int count>
   RUSTTORCH_INLINE void block(int64_t i) const {
     V x[count];
-    for (int k = 0; k < count; ++k) x[k] = V::load(in + i + k * V::lanes);
+    load_block(in + i, x);
     for (int k = 0; k < count; ++k) x[k] = functor.forward(x[k]);
-    for (int k = 0; k < count; ++k) x[k].store(out + i + k * V::lanes);
+    store_block(out + i, x);
   }
   RUSTTORCH_INLINE void tail(int64_t i, int64_t n) const { functor.forward(V::load(in + i, n)).store(out + i, n); }
 };
@@ -122,10 +155,10 @@ struct BackwardBody {
   template <int count>
   RUSTTORCH_INLINE void block(int64_t i) const {
     V grad[count], x[count];
-    for (int k = 0; k < count; ++k) grad[k] = V::load(grad_output + i + k * V::lanes);
-    for (int k = 0; k < count; ++k) x[k] = V::load(saved + i + k * V::lanes);
+    load_block(grad_output + i, grad);
+    load_block(saved + i, x);
     for (int k = 0; k < count; ++k) x[k] = functor.backward(grad[k], x[k]);
-    for (int k = 0; k < count; ++k) x[k].store(grad_input + i + k * V::lanes);
+    store_block(grad_input + i, x);
   }
   RUSTTORCH_INLINE void tail(int64_t i, int64_t n) const {
     functor.backward(V::load(grad_output + i, n), V::load(saved + i, n)).store(grad_input + i, n);
@@ -146,10 +179,10 @@ struct BinaryBody {
   template <int count>
   RUSTTORCH_INLINE void block(int64_t i) const {
     V x[count], y[count];
-    for (int k = 0; k < count; ++k) x[k] = a.whole(i, k);
-    for (int k = 0; k < count; ++k) y[k] = b.whole(i, k);
+    a.block(i, x);
+    b.block(i, y);
     for (int k = 0; k < count; ++k) x[k] = apply(x[k], y[k]);
-    for (int k = 0; k < count; ++k) x[k].store(out + i + k * V::lanes);
+    store_block(out + i, x);
   }
   RUSTTORCH_INLINE void tail(int64_t i, int64_t n) const { apply(a.part(i, n), b.part(i, n)).store(out + i, n); }
 };
@@ -164,9 +197,12 @@ struct TernaryBody {
   F functor;
   template <int count>
   RUSTTORCH_INLINE void block(int64_t i) const {
-    V x[count];
-    for (int k = 0; k < count; ++k) x[k] = functor.apply(a.whole(i, k), b.whole(i, k), c.whole(i, k));
-    for (int k = 0; k < count; ++k) x[k].store(out + i + k * V::lanes);
+    V x[count], y[count], z[count];
+    a.block(i, x);
+    b.block(i, y);
+    c.block(i, z);
+    for (int k = 0; k < count; ++k) x[k] = functor.apply(x[k], y[k], z[k]);
+    store_block(out + i, x);
   }
   RUSTTORCH_INLINE void tail(int64_t i, int64_t n) const {
     functor.apply(a.part(i, n), b.part(i, n), c.part(i, n)).store(out + i, n);

@@ -10,6 +10,8 @@
 //   Vec<float>::load(const bfloat16* p[, n]) and v.store(bfloat16* p[, n]): exact widening; rounds to nearest even,
 //   and for const float16*/float16*          NaN stays NaN (quiet)
 //   Vec<T>(T value)                          every lane = value (explicit)
+//   Vec<float>::load_pair(const bfloat16* p, first, second) and store_pair(p, first, second): 2 * lanes elements at once,
+//   distributed over the lanes in an order that is open, but the same for both
 // Arithmetic
 //   a + b  a - b  a * b                      integers wrap
 //   a / b  -a                                floating point (integers: -a only)

@@ -48,16 +48,16 @@ RUSTTORCH_INLINE void store_halves(Half* p, __m128i halves, int64_t n) {
 RUSTTORCH_INLINE __m256 widen_bfloat16(__m128i halves) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
 }
-RUSTTORCH_INLINE __m256i narrow_bfloat16_32(__m256 value) {  // the result in the low half of each 32-bit lane
+RUSTTORCH_INLINE __m256i round_bfloat16(__m256 value) {  // the result in the high half of each 32-bit lane
   const __m256i word = _mm256_castps_si256(value);
   const __m256i kept_odd = _mm256_and_si256(_mm256_srli_epi32(word, 16), _mm256_set1_epi32(1));
   const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(word, _mm256_set1_epi32(0x7fff)), kept_odd);
   const __m256 nan = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fc00000));
   const __m256 unordered = _mm256_cmp_ps(value, value, _CMP_UNORD_Q);
-  return _mm256_srli_epi32(_mm256_castps_si256(_mm256_blendv_ps(_mm256_castsi256_ps(rounded), nan, unordered)), 16);
+  return _mm256_castps_si256(_mm256_blendv_ps(_mm256_castsi256_ps(rounded), nan, unordered));
 }
 RUSTTORCH_INLINE __m128i narrow_bfloat16(__m256 value) {
-  const __m256i words = narrow_bfloat16_32(value);
+  const __m256i words = _mm256_srli_epi32(round_bfloat16(value), 16);
   return _mm_packus_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
 }
 
@@ -74,6 +74,16 @@ struct Vec<float> {
     return Vec(widen_bfloat16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
   }
   static RUSTTORCH_INLINE Vec load(const bfloat16* p, int64_t n) { return Vec(widen_bfloat16(load_halves(p, n))); }
+  // The even elements of memory go to `first`, the odd ones to `second`: a shift and a mask instead of shuffles.
+  static RUSTTORCH_INLINE void load_pair(const bfloat16* p, Vec& first, Vec& second) {
+    const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    first = Vec(_mm256_castsi256_ps(_mm256_slli_epi32(both, 16)));
+    second = Vec(_mm256_castsi256_ps(_mm256_and_si256(both, _mm256_set1_epi32(int32_t(0xffff0000)))));
+  }
+  static RUSTTORCH_INLINE void store_pair(bfloat16* p, Vec first, Vec second) {
+    const __m256i low = _mm256_srli_epi32(round_bfloat16(first.raw), 16), high = round_bfloat16(second.raw);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_blend_epi16(low, high, 0xaa));
+  }
   static RUSTTORCH_INLINE Vec load(const float16* p) {
     return Vec(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
   }

@@ -31,13 +31,15 @@ RUSTTORCH_INLINE __mmask8 first_lanes_64(int64_t n) { return __mmask8((uint32_t(
 RUSTTORCH_INLINE __m512 widen_bfloat16(__m256i halves) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
 }
-RUSTTORCH_INLINE __m256i narrow_bfloat16(__m512 value) {
+RUSTTORCH_INLINE __m512i round_bfloat16(__m512 value) {  // the result in the high half of each 32-bit lane
   const __m512i word = _mm512_castps_si512(value);
   const __m512i kept_odd = _mm512_and_si512(_mm512_srli_epi32(word, 16), _mm512_set1_epi32(1));
   const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(word, _mm512_set1_epi32(0x7fff)), kept_odd);
   const __mmask16 unordered = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
-  const __m512i result = _mm512_mask_blend_epi32(unordered, rounded, _mm512_set1_epi32(0x7fc00000));
-  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(result, 16));
+  return _mm512_mask_blend_epi32(unordered, rounded, _mm512_set1_epi32(0x7fc00000));
+}
+RUSTTORCH_INLINE __m256i narrow_bfloat16(__m512 value) {
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(round_bfloat16(value), 16));
 }
 
 template <>
@@ -56,6 +58,16 @@ struct Vec<float> {
   }
   static RUSTTORCH_INLINE Vec load(const bfloat16* p, int64_t n) {
     return Vec(widen_bfloat16(_mm256_maskz_loadu_epi16(first_lanes_32(n), p)));
+  }
+  // The even elements of memory go to `first`, the odd ones to `second`: a shift and a mask instead of shuffles.
+  static RUSTTORCH_INLINE void load_pair(const bfloat16* p, Vec& first, Vec& second) {
+    const __m512i both = _mm512_loadu_si512(p);
+    first = Vec(_mm512_castsi512_ps(_mm512_slli_epi32(both, 16)));
+    second = Vec(_mm512_castsi512_ps(_mm512_and_si512(both, _mm512_set1_epi32(int32_t(0xffff0000)))));
+  }
+  static RUSTTORCH_INLINE void store_pair(bfloat16* p, Vec first, Vec second) {
+    const __m512i low = _mm512_srli_epi32(round_bfloat16(first.raw), 16), high = round_bfloat16(second.raw);
+    _mm512_storeu_si512(p, _mm512_mask_blend_epi16(0xaaaaaaaa, low, high));
   }
   static RUSTTORCH_INLINE Vec load(const float16* p) {
     return Vec(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));

@@ -47,13 +47,13 @@ struct Copy {
   }
 };
 
-RUSTTORCH_INLINE uint16x4_t narrow_bfloat16(float32x4_t value) {
+RUSTTORCH_INLINE uint32x4_t round_bfloat16(float32x4_t value) {  // the result in the high half of each 32-bit lane
   const uint32x4_t word = vreinterpretq_u32_f32(value);
   const uint32x4_t kept_odd = vandq_u32(vshrq_n_u32(word, 16), vdupq_n_u32(1));
   const uint32x4_t rounded = vaddq_u32(vaddq_u32(word, vdupq_n_u32(0x7fff)), kept_odd);
-  const uint32x4_t result = vbslq_u32(vceqq_f32(value, value), rounded, vdupq_n_u32(0x7fc00000));
-  return vshrn_n_u32(result, 16);
+  return vbslq_u32(vceqq_f32(value, value), rounded, vdupq_n_u32(0x7fc00000));
 }
+RUSTTORCH_INLINE uint16x4_t narrow_bfloat16(float32x4_t value) { return vshrn_n_u32(round_bfloat16(value), 16); }
 
 template <>
 struct Vec<float> {
@@ -68,6 +68,16 @@ struct Vec<float> {
     return Vec(vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(&p->bits), 16)));
   }
   static RUSTTORCH_INLINE Vec load(const bfloat16* p, int64_t n) { return load(Copy<bfloat16, 4>(p, n).values); }
+  // The even elements of memory go to `first`, the odd ones to `second`: a shift and a mask instead of shuffles.
+  static RUSTTORCH_INLINE void load_pair(const bfloat16* p, Vec& first, Vec& second) {
+    const uint32x4_t both = vreinterpretq_u32_u16(vld1q_u16(&p->bits));
+    first = Vec(vreinterpretq_f32_u32(vshlq_n_u32(both, 16)));
+    second = Vec(vreinterpretq_f32_u32(vandq_u32(both, vdupq_n_u32(0xffff0000))));
+  }
+  static RUSTTORCH_INLINE void store_pair(bfloat16* p, Vec first, Vec second) {
+    const uint32x4_t both = vsriq_n_u32(round_bfloat16(second.raw), round_bfloat16(first.raw), 16);
+    vst1q_u16(&p->bits, vreinterpretq_u16_u32(both));
+  }
   static RUSTTORCH_INLINE Vec load(const float16* p) {
     return Vec(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(&p->bits))));
   }

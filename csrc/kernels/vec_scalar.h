@@ -68,6 +68,14 @@ struct Vec<float> {
   static RUSTTORCH_INLINE Vec load(const float* p, int64_t n) { return Vec(n > 0 ? *p : 0.0f); }
   static RUSTTORCH_INLINE Vec load(const bfloat16* p) { return Vec(widen(*p)); }
   static RUSTTORCH_INLINE Vec load(const bfloat16* p, int64_t n) { return Vec(n > 0 ? widen(*p) : 0.0f); }
+  static RUSTTORCH_INLINE void load_pair(const bfloat16* p, Vec& first, Vec& second) {
+    first = load(p);
+    second = load(p + 1);
+  }
+  static RUSTTORCH_INLINE void store_pair(bfloat16* p, Vec first, Vec second) {
+    first.store(p);
+    second.store(p + 1);
+  }
   static RUSTTORCH_INLINE Vec load(const float16* p) { return Vec(widen(*p)); }
   static RUSTTORCH_INLINE Vec load(const float16* p, int64_t n) { return Vec(n > 0 ? widen(*p) : 0.0f); }
   RUSTTORCH_INLINE void store(float* p) const { *p = raw; }

@@ -128,7 +128,25 @@ void check_half(Failures& failures) {
     }
   }
 }
+// What load_pair distributes, store_pair collects; in between every value has its lane, narrowed like any other.
+void check_pairs(Failures& failures) {
+  constexpr int lanes = Vec<float>::lanes;
+  for (int first = 0; first < 65536; first += 2 * lanes) {
+    bfloat16 in[2 * lanes], out[2 * lanes];
+    for (int k = 0; k < 2 * lanes; ++k) in[k].bits = uint16_t(first + k);
+    Vec<float> x, y;
+    Vec<float>::load_pair(in, x, y);
+    const Vec<float> more(1.001953125f);  // 1 + 2^-9: half a unit for the smallest mantissas
+    Vec<float>::store_pair(out, x * more, y * more);
+    for (int k = 0; k < 2 * lanes; ++k) {
+      const double exact = float(value_of(in[k])) * 1.001953125f, expected = rounded<bfloat16>(exact);
+      const double got = value_of(out[k]);
+      if (!same(got, expected)) failures.add("load_pair and store_pair", k, got, expected, exact, 0, 0);
+    }
+  }
+}
 void check_halves(Failures& failures) {
+  check_pairs(failures);
   check_half<bfloat16>(failures);
   check_half<float16>(failures);
 }

@@ -177,6 +177,12 @@ EMULATE(__m512i, _mm512_setzero_si512, int64_t, 8, 0, )
 EMULATE(__m512i, _mm512_and_si512, uint64_t, 8, A(uint64_t) & B(uint64_t), __m512i a, __m512i b)
 EMULATE(__m512i, _mm512_or_si512, uint64_t, 8, A(uint64_t) | B(uint64_t), __m512i a, __m512i b)
 EMULATE(__m512i, _mm512_xor_si512, uint64_t, 8, A(uint64_t) ^ B(uint64_t), __m512i a, __m512i b)
+EMULATED __m512i _mm512_mask_blend_epi16(uint32_t mask, __m512i a, __m512i b) {
+  for (int k = 0; k < 32; ++k) {
+    if ((mask >> k) & 1) a.set<int16_t>(k, b.get<int16_t>(k));
+  }
+  return a;
+}
 EMULATED __m512i _mm512_loadu_si512(const void* p) {
   __m512i result;
   std::memcpy(result.memory, p, 64);
