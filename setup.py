@@ -16,8 +16,8 @@ SOURCES = sorted(
     for folder in ("kernels", "ops", "python")
     for path in (FOLDER / "csrc" / folder).glob("*.cpp")
 )
-# -g0: Python's own flags add -g, which doubles compile time. -fopenmp: without it at::parallel_for is serial; the runtime is
-# the libgomp that torch has loaded. -ffp-contract=off: FMA is written where it is meant.
+# -g0: Python's own flags add -g, which doubles compile time. -fopenmp: without it at::parallel_for is serial; the
+# runtime is the libgomp that torch has loaded. -ffp-contract=off: FMA is written where it is meant.
 COMPILE_FLAGS = [
     "-std=c++20", "-O3", "-g0", "-fopenmp", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden",
 ]  # fmt: skip

@@ -1,6 +1,7 @@
-// Elementary functions of Vec<float>. Each comment states the largest error over all 2^32 inputs in ULP against the real
-// value ("ULP" below), measured by tests/cpp/ulp_sweep.cpp and repeated in tests/cpp/test_math_float.cpp, then what
-// happens at the ends. NaN gives NaN everywhere. At most one division each, no tables, no state.
+// Elementary functions of Vec<float>. Each comment states the largest error in ULP against the real value ("ULP" below):
+// what is promised, which tests/cpp/float_functions.h repeats and test_math_float.cpp enforces on a sample, and in brackets
+// what ulp_sweep measured over all 2^32 inputs. Then what happens at the ends. NaN gives NaN everywhere. At most one
+// division each, no tables, no state. Times: ns for 8 floats in the first-level cache on one Zen 3 core at 3.2 GHz.
 #pragma once
 #include "vec.h"
 
@@ -66,7 +67,7 @@ RUSTTORCH_INLINE ExpParts exp_parts(Vec<float> x, Vec<float> n) {
   return {r, fma(series, r2, fma(low, r, low))};
 }
 
-// e^x. ULP 1.0. Every x: overflows to inf above 88.722839, underflows gradually to 0 below -103.97.
+// e^x. ULP 1.0 (0.994), 2.9 ns. Every x: overflows to inf above 88.722839, underflows gradually to 0 below -103.97.
 // 2^n is applied in two factors, because n runs from -150 to 128; the second one does any rounding to a denormal.
 RUSTTORCH_INLINE Vec<float> exp(Vec<float> x) {
   x = min_number(Vec<float>(89.0f), max_number(Vec<float>(-104.0f), x));
@@ -81,7 +82,7 @@ RUSTTORCH_INLINE Vec<float> exp(Vec<float> x) {
 }
 
 // 2^shift e^x for x <= 88 - shift ln 2; 0 from exp_zero(shift) down, that is where the shifted value leaves the normal
-// range. ULP 1.0. The shift is worth its later division where e^x alone would lose digits below 2^-126.
+// range. ULP 1.04, 1.8 ns. The shift is worth its later division where e^x alone would lose digits below 2^-126.
 constexpr float exp_zero(int shift) { return float(-(127 + shift) * 0.69314718055994531); }
 template <int shift>
 RUSTTORCH_INLINE Vec<float> exp_shifted(Vec<float> x) {
@@ -89,7 +90,7 @@ RUSTTORCH_INLINE Vec<float> exp_shifted(Vec<float> x) {
   return fma(e.tail, e.power, e.power);
 }
 
-// e^x - 1. ULP 1.0. Every x: -1 below -17.33, inf above 88.722839; the sign of zero is kept.
+// e^x - 1. ULP 1.0 (0.994), 3.6 ns. Every x: -1 below -17.33, inf above 88.722839; the sign of zero is kept.
 // s (1 + main + rest) - 1 with s = 2^n; the rounding errors of s - 1 and of s main + (s - 1) are recovered.
 RUSTTORCH_INLINE Vec<float> expm1(Vec<float> x) {
   const Vec<float> large(80.0f), magic(kIntegerMagic + 127);
@@ -105,7 +106,7 @@ RUSTTORCH_INLINE Vec<float> expm1(Vec<float> x) {
   return result;
 }
 
-// e^x - 1 for x <= 0; the sign of zero is lost. ULP 1.5. A lane with x > 0 may hold anything.
+// e^x - 1 for x <= 0; the sign of zero is lost. ULP 1.0 (0.985, as elu). A lane with x > 0 may hold anything.
 RUSTTORCH_INLINE Vec<float> expm1_nonpositive(Vec<float> x) {
   const ExpTerms e = exp_terms<0>(max_number(Vec<float>(-25.0f), x));
   return fma(e.tail, e.power, e.power - Vec<float>(1.0f));
@@ -126,7 +127,7 @@ RUSTTORCH_INLINE Vec<float> log_of_parts(Vec<float> e, Vec<float> f, Vec<float> 
   return sum + fnma(Vec<float>(0.5f), f2, rest);
 }
 
-// log x. ULP 1.0. Every x: log(+-0) = -inf, log(x < 0) = NaN, log(inf) = inf; denormal x at full accuracy.
+// log x. ULP 1.0 (0.844), 3.7 ns. Every x: log(+-0) = -inf, log(x < 0) = NaN, log(inf) = inf; denormal x at full accuracy.
 RUSTTORCH_INLINE Vec<float> log(Vec<float> x) {
   const Vec<int32_t> sqrt_half(0x3f3504f3);
   // Zero, denormal, negative, inf, NaN: one signed compare of the bits, moved so that these come out on top.
@@ -149,7 +150,7 @@ RUSTTORCH_INLINE Vec<float> log(Vec<float> x) {
   return result;
 }
 
-// log(1 + x). ULP 1.0. Every x: log1p(-1) = -inf, log1p(x < -1) = NaN, log1p(inf) = inf; the sign of zero is kept.
+// log(1 + x). ULP 1.0 (0.872), 4.7 ns. Every x: log1p(-1) = -inf, log1p(x < -1) = NaN, log1p(inf) = inf; the sign of zero is kept.
 // 1 + x is rounded only to choose the exponent e; f = x 2^-e + (2^-e - 1) is exact or its error is recovered.
 RUSTTORCH_INLINE Vec<float> log1p(Vec<float> x) {
   const Vec<float> one(1.0f), large(0x1p60f);
@@ -164,7 +165,7 @@ RUSTTORCH_INLINE Vec<float> log1p(Vec<float> x) {
   return result;
 }
 
-// log(1 + e) for e in [0, 1] alone, where e + e^2 q(e) needs no division and no exponent. ULP 1.0.
+// log(1 + e) for e in [0, 1] alone, where e + e^2 q(e) needs no division and no exponent. ULP 1.34, 1.7 ns.
 RUSTTORCH_INLINE Vec<float> log1p_unit(Vec<float> e) {
   const Vec<float> e2 = e * e, e4 = e2 * e2;
   const Vec<float> low = polynomial(e, e2, -0x1.ffffd2p-2f, 0x1.554ddap-2f, -0x1.ff2556p-3f, 0x1.935568p-3f);
@@ -173,7 +174,7 @@ RUSTTORCH_INLINE Vec<float> log1p_unit(Vec<float> e) {
   return fma(e2, fma(high, e4, low), e);
 }
 
-// tanh x. ULP 1.0. Every x: the sign of zero is kept, +-1 from |x| = 9.02 on.
+// tanh x. ULP 1.0 (0.988), 4.7 ns. Every x: the sign of zero is kept, +-1 from |x| = 9.02 on.
 // |x| < 0.9: x + x z q(z), z = x^2. Above: 1 - 2 / (e^2|x| + 1), with the 1 added before e^2|x| is rounded.
 RUSTTORCH_INLINE Vec<float> tanh(Vec<float> x) {
   const Vec<float> one(1.0f), t = abs(x), z = t * t;
@@ -190,7 +191,7 @@ RUSTTORCH_INLINE Vec<float> tanh(Vec<float> x) {
   return copysign(select(t < Vec<float>(0.9f), small, large), x);
 }
 
-// erf x. ULP 1.0. Every x: the sign of zero is kept, +-1 from |x| = 3.92 on.
+// erf x. ULP 1.0 (0.991), 7.1 ns. Every x: the sign of zero is kept, +-1 from |x| = 3.92 on.
 // |x| < 1: x + x p(x^2). Above: 1 - exp(-q(|x|)) with q = -log erfc fitted on [1, 3.95]. The last step of q is fused with
 // the subtraction of n ln 2: rounded at its full size, up to 17, q would cost half an ULP.
 RUSTTORCH_INLINE Vec<float> erf(Vec<float> x) {
@@ -209,7 +210,7 @@ RUSTTORCH_INLINE Vec<float> erf(Vec<float> x) {
   return copysign(select(t < one, small, fnma(tail, power, one - power)), x);
 }
 
-// 1 / (1 + e^-x). ULP 2.0, results below 2^-126 included. Every x: 0 below -103.97, 1 above 17.33.
+// 1 / (1 + e^-x). ULP 2.0 (1.999), results below 2^-126 included, 3.0 ns. Every x: 0 below -103.97, 1 above 17.33.
 // The denominator is formed at 2^-24 of its size, so that neither it nor its inverse leaves the range.
 RUSTTORCH_INLINE Vec<float> sigmoid(Vec<float> x) {
   const ExpTerms e = exp_terms<-24>(-max_number(Vec<float>(-104.3f), min_number(Vec<float>(70.0f), x)));

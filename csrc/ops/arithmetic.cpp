@@ -106,13 +106,17 @@ struct BinaryNode : torch::autograd::Node {
         if (wants_self) result[0] = other_scalar ? times(grad, *other_scalar) : times(grad, other.unpack());
         if (wants_other) result[1] = times(grad, self.unpack());
         break;
-      case Arithmetic::div:  // d/db a/b = -(a/b)/b, the form ATen uses
-        if (wants_self) result[0] = other_scalar ? over(grad, *other_scalar) : over(grad, other.unpack());
-        if (wants_other) {
-          const Tensor divisor = other.unpack();
-          result[1] = times(at::neg(grad), over(over(self.unpack(), divisor), divisor));
+      case Arithmetic::div: {  // d/db a/b = -(a/b)/b, the form ATen uses
+        if (other_scalar) {
+          if (wants_self) result[0] = over(grad, *other_scalar);
+          break;
         }
+        // Unpacked once: hooks on saved tensors, as those of checkpointing, allow no more.
+        const Tensor divisor = other.unpack();
+        if (wants_self) result[0] = over(grad, divisor);
+        if (wants_other) { result[1] = times(at::neg(grad), over(over(self.unpack(), divisor), divisor)); }
         break;
+      }
     }
     return result;
   }

@@ -4,6 +4,8 @@
 #include <ATen/ops/result_type.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "arithmetic.h"
 #include "elementwise.h"
@@ -42,10 +44,36 @@ at::ScalarType result_type(const BinaryCall& call) {
 
 bool alpha_is_one(const BinaryCall& call) { return !call.alpha || call.alpha->equal(1); }
 
-// ATen refuses a floating alpha for integers, and complex or boolean ones.
+// A number as ATen rounds it before adding it: to the dtype, whereas a factor keeps float32 precision.
+double rounded(double number, int index) {
+  if (index == kBFloat16) return static_cast<c10::BFloat16>(static_cast<float>(number));
+  if (index == kFloat16) return static_cast<c10::Half>(static_cast<float>(number));
+  return number;
+}
+
+bool overflows(double number, int index) {
+  if (index == kFloat64 || !std::isfinite(number)) return false;
+  float largest = std::numeric_limits<float>::max();
+  if (index == kBFloat16) largest = std::numeric_limits<c10::BFloat16>::max();
+  if (index == kFloat16) largest = std::numeric_limits<c10::Half>::max();
+  return std::abs(number) > largest;
+}
+
+// ATen refuses a floating alpha for integers, complex and boolean ones, and those that overflow.
 bool alpha_is_valid(const BinaryCall& call, int index) {
   if (!call.alpha) return true;
-  return call.alpha->isIntegral(false) || (call.alpha->isFloatingPoint() && !is_integer_index(index));
+  if (is_integer_index(index)) {
+    return call.alpha->isIntegral(false) &&
+           (index == kInt64 || call.alpha->toLong() == static_cast<int32_t>(call.alpha->toLong()));
+  }
+  return (call.alpha->isIntegral(false) || call.alpha->isFloatingPoint()) && !overflows(call.alpha->toDouble(), index);
+}
+
+// Neither does it subtract booleans.
+bool subtracts_booleans(const BinaryCall& call) {
+  if (call.operation != Arithmetic::sub) return false;
+  return call.self->scalar_type() == at::kBool ||
+         (call.other ? call.other->scalar_type() == at::kBool : call.other_scalar->isBoolean());
 }
 
 struct Chosen {
@@ -53,7 +81,7 @@ struct Chosen {
   Parameters parameters;
 };
 
-Chosen choose(const BinaryCall& call) {
+Chosen choose(const BinaryCall& call, int index) {
   const KernelTable& table = kernels();
   switch (call.operation) {
     case Arithmetic::mul: return {table.mul, {}};
@@ -67,7 +95,8 @@ Chosen choose(const BinaryCall& call) {
   const bool subtract = call.operation == Arithmetic::sub;
   if (alpha_is_one(call)) return {subtract ? table.sub : table.add, {}};
   Parameters parameters;
-  parameters.a = subtract ? -call.alpha->toDouble() : call.alpha->toDouble();
+  const double factor = rounded(call.alpha->toDouble(), index);
+  parameters.a = subtract ? -factor : factor;
   if (call.alpha->isIntegral(false)) {
     const auto alpha = static_cast<uint64_t>(call.alpha->toLong());  // wraps, as the sum does
     parameters.integer = static_cast<int64_t>(subtract ? 0 - alpha : alpha);
@@ -82,15 +111,14 @@ std::optional<Scalar> scalar_operand(const BinaryCall& call) {
   return std::nullopt;
 }
 
-// A number in the type the kernel computes in, behind the pointer that kScalarStep stands for: a factor of bfloat16 keeps
-// float32 precision, as in ATen.
+// A number in the type the kernel computes in, behind the pointer that kScalarStep stands for.
 struct Number {
-  explicit Number(const Scalar& scalar, int index) {
+  explicit Number(const Scalar& scalar, int index, bool is_factor) {
     switch (index) {
       case kFloat64: value.float64 = scalar.toDouble(); break;
       case kInt32: value.int32 = static_cast<int32_t>(scalar.toLong()); break;
       case kInt64: value.int64 = scalar.toLong(); break;
-      default: value.float32 = static_cast<float>(scalar.toDouble());
+      default: value.float32 = static_cast<float>(is_factor ? scalar.toDouble() : rounded(scalar.toDouble(), index));
     }
   }
   union {
@@ -109,7 +137,9 @@ bool fits(const Scalar& number, int index) {
 // torch raises in the middle of the loop; we look first, so that nothing is written.
 void refuse_zero_divisor(const BinaryCall& call, at::ScalarType type, int index) {
   if (call.other_scalar) {
-    TORCH_CHECK(call.other_scalar->toLong() != 0,
+    const int64_t divisor = call.other_scalar->toLong();
+    TORCH_CHECK((index == kInt32 ? static_cast<int32_t>(divisor) : divisor) != 0,  // wraps, as in torch
+
                 "ZeroDivisionError: div(): expected a non-zero integer divisor, got 0");
     return;
   }
@@ -129,11 +159,18 @@ void refuse_overlap(const BinaryCall& call) {
   if (call.other) at::assert_no_partial_overlap(*call.out, *call.other);
 }
 
-// Dense, with elements, and no dimension of one element: its stride in the result would be TensorIterator's choice.
+// Dense, with elements, and without a dimension of one element whose stride in the result would be TensorIterator's choice.
 bool has_plain_strides(const Tensor& self) {
   if (self.numel() == 0) return false;
-  return self.is_contiguous() || (self.is_non_overlapping_and_dense() &&
-                                  std::find(self.sizes().begin(), self.sizes().end(), 1) == self.sizes().end());
+  if (!self.is_contiguous()) {
+    return self.is_non_overlapping_and_dense() &&
+           std::find(self.sizes().begin(), self.sizes().end(), 1) == self.sizes().end();
+  }
+  int64_t expected = 1;
+  for (int64_t i = self.dim(); i-- > 0; expected *= self.size(i)) {
+    if (self.stride(i) != expected) return false;
+  }
+  return true;
 }
 
 bool flat(const BinaryCall& call, at::ScalarType type) {
@@ -162,8 +199,8 @@ struct Broadcast {
 std::optional<Broadcast> plain_broadcast(const BinaryCall& call, at::ScalarType type) {
   if (!call.other || (call.out && call.out != call.self) || may_overlap(call)) return std::nullopt;
   const Tensor &self = *call.self, &other = *call.other;
-  if (self.scalar_type() != type || other.scalar_type() != type || other.dim() > self.dim() || self.numel() == 0 ||
-      !self.is_contiguous() || !other.is_contiguous()) {
+  if (self.scalar_type() != type || other.scalar_type() != type || other.dim() > self.dim() || !self.is_contiguous() ||
+      !has_plain_strides(self) || !other.is_contiguous()) {
     return std::nullopt;
   }
   // Walk from the innermost dimension: first where `other` has all of `self` (or 1), then where it has 1 (or all).
@@ -194,6 +231,12 @@ void run_broadcast(const BinaryCall& call, const Broadcast& shape, BinaryKernel 
   });
 }
 
+Tensor wrapped_number(const Scalar& number) {
+  Tensor tensor = c10::scalar_to_tensor(number);
+  tensor.unsafeGetTensorImpl()->set_wrapped_number(true);
+  return tensor;
+}
+
 void run_with_number(const BinaryCall& call, BinaryKernel kernel, const Parameters& parameters, const Number& number,
                      Tensor& result) {
   const Tensor& self = *call.self;
@@ -208,6 +251,10 @@ void run_with_number(const BinaryCall& call, BinaryKernel kernel, const Paramete
     return;
   }
   Tensor out = call.out ? *call.out : Tensor();
+  if (!call.out && std::find(self.sizes().begin(), self.sizes().end(), 1) != self.sizes().end()) {
+    // The strides of dimensions of one element depend on whether there is a second operand.
+    out = at::TensorIterator::binary_op(out, self, wrapped_number(0.0)).output();
+  }
   auto iterator = at::TensorIterator::unary_op(out, self);
   run_with_scalar(iterator, kernel, &number.value, parameters, kCost);
   if (!call.out) result = iterator.output();
@@ -220,8 +267,9 @@ bool run(const BinaryCall& call, Tensor& result) {
   const at::ScalarType type = result_type(call);
   const int index = dtype_index(type);
   if (index < 0) return decisions.count(Decision::dtype);
-  const Chosen chosen = choose(call);
-  if (!chosen.row || !alpha_is_valid(call, index)) return decisions.count(Decision::arguments);
+  const Chosen chosen = choose(call, index);
+  if (!chosen.row || !alpha_is_valid(call, index) || subtracts_booleans(call))
+    return decisions.count(Decision::arguments);
   if (call.out) refuse_overlap(call);
   if (flat(call, type)) {
     if (call.rounding_mode && is_integer_index(index)) refuse_zero_divisor(call, type, index);
@@ -236,13 +284,14 @@ bool run(const BinaryCall& call, Tensor& result) {
     return true;
   }
   const auto number = scalar_operand(call);
-  // Without elements the strides of the result are those that TensorIterator finds for two operands.
-  if (number && call.self->numel() > 0 && call.self->scalar_type() == type && fits(*number, index)) {
-    run_with_number(call, chosen.row[index], chosen.parameters, Number(*number, index), result);
+  Tensor other = call.other ? *call.other : Tensor();
+  if (number && call.self->numel() > 0 && call.self->scalar_type() == type && fits(*number, index) &&
+      (!call.out || call.out->scalar_type() == type)) {
+    const bool is_factor = call.operation == Arithmetic::mul || call.operation == Arithmetic::div;
+    run_with_number(call, chosen.row[index], chosen.parameters, Number(*number, index, is_factor), result);
     return true;
   }
-  Tensor other = call.other ? *call.other : c10::scalar_to_tensor(*call.other_scalar);
-  if (call.other_scalar) other.unsafeGetTensorImpl()->set_wrapped_number(true);
+  if (call.other_scalar) other = wrapped_number(*call.other_scalar);
   Tensor out = call.out ? *call.out : Tensor();
   const bool true_division = call.operation == Arithmetic::div && !call.rounding_mode;
   at::TensorIterator iterator;

@@ -1,5 +1,6 @@
 // Operators that ATen does not have, or whose composition is not one call, in the form of its operator structs (at::_ops).
 #pragma once
+#include <ATen/ScalarOps.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/abs.h>
@@ -19,13 +20,16 @@
 namespace rusttorch::ops {
 using at::Tensor;
 
+// 1 + |x|, the number as Python hands it over: nested tensors know add.Tensor only.
+inline Tensor one_plus_abs(const Tensor& x) { return at::add(at::abs(x), at::native::wrapped_scalar_tensor(1)); }
+
 // F.softsign is a Python function: x / (1 + |x|).
 struct softsign {
   using schema = Tensor(const Tensor&);
   static constexpr const char* name = "rusttorch::softsign";
   static constexpr const char* overload_name = "";
   static constexpr const char* schema_str = "softsign(Tensor self) -> Tensor";
-  static Tensor call(const Tensor& self) { return at::div(self, at::add(at::abs(self), 1)); }
+  static Tensor call(const Tensor& self) { return at::div(self, one_plus_abs(self)); }
 };
 // d/dx x / (1 + |x|) = 1 / (1 + |x|)^2
 struct softsign_backward {
@@ -34,7 +38,7 @@ struct softsign_backward {
   static constexpr const char* overload_name = "";
   static constexpr const char* schema_str = "softsign_backward(Tensor grad_output, Tensor self) -> Tensor";
   static Tensor call(const Tensor& grad_output, const Tensor& self) {
-    const Tensor denominator = at::add(at::abs(self), 1);
+    const Tensor denominator = one_plus_abs(self);
     return at::div(grad_output, at::mul(denominator, denominator));
   }
 };

@@ -16,12 +16,12 @@
   X(tanh, tanh(x), 1.0)                                                     \
   X(erf, erf(x), 1.0)                                                       \
   X(sigmoid, sigmoid(x), 2.0)                                               \
-  X(elu, Elu<V>(kEluDefault).forward(x), 2.0)                               \
+  X(elu, Elu<V>(kEluDefault).forward(x), 1.0)                               \
   X(selu, Elu<V>(kSelu).forward(x), 2.0)                                    \
   X(gelu_erf, GeluErf<V>(kNone).forward(x), 4.0)                            \
   X(gelu_tanh, GeluTanh<V>(kNone).forward(x), 4.0)                          \
   X(softplus, Softplus<V>(kSoftplusDefault).forward(x), 2.0)                \
-  X(softsign, Softsign<V>(kNone).forward(x), 2.0)                           \
+  X(softsign, Softsign<V>(kNone).forward(x), 1.5)                           \
   X(silu, Silu<V>(kNone).forward(x), 4.0)                                   \
   X(mish, Mish<V>(kNone).forward(x), 4.0)                                   \
   X(elu_backward, Elu<V>(kEluDefault).backward(one, x), 2.0)                \

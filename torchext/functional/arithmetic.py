@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+
 import torch
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
@@ -16,6 +18,31 @@ from torchext.functional._calls import traced as _ops
 __all__ = [
     "add", "sub", "mul", "div", "fused_multiply_add",
 ]  # fmt: skip
+
+
+def _as_tensor(number: Number, beside: Tensor) -> Tensor:
+    """A tensor that promotes as ``number`` does beside ``beside``, and keeps its digits where that does not."""
+    if isinstance(number, complex):
+        dtype = beside.dtype if beside.is_complex() else torch.result_type(beside, number)
+    elif isinstance(number, float):
+        # Beside floating tensors with dimensions a 0-dim tensor of float64 keeps the digits and does not promote.
+        dtype = torch.float64 if beside.is_floating_point() and beside.dim() else beside.dtype
+        if not (beside.is_floating_point() or beside.is_complex()):
+            dtype = torch.get_default_dtype()
+    else:
+        dtype = torch.int64 if beside.dtype == torch.bool and not isinstance(number, bool) else beside.dtype
+    return torch.scalar_tensor(number, dtype=dtype)
+
+
+def _tensors(name: str, input: Tensor | Number, other: Tensor | Number) -> tuple[Tensor, Tensor]:
+    """Both operands as tensors: torch takes a number in either place, the operators' schemas only as ``other``, and not
+    together with ``out``."""
+    for operand in (input, other):
+        if not isinstance(operand, (Tensor, numbers.Number)):
+            raise TypeError(f"{name}(): expected tensors or numbers, got {type(operand).__name__}")
+    if not isinstance(input, Tensor):
+        input = _as_tensor(input, other) if isinstance(other, Tensor) else torch.tensor(input)
+    return input, other if isinstance(other, Tensor) else _as_tensor(other, input)
 
 
 @drop_in(
@@ -49,6 +76,8 @@ def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor
             return result
     if has_torch_function((input, other, out)):
         return handle_torch_function(add, (input, other, out), input, other, alpha=alpha, out=out)
+    if out is not None or not isinstance(input, Tensor):
+        input, other = _tensors("add", input, other)
     call = _ops if is_dynamo_compiling() else _general
     if out is not None:
         return _ops.add(input, other, alpha=alpha, out=out)
@@ -77,6 +106,8 @@ def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor
             return result
     if has_torch_function((input, other, out)):
         return handle_torch_function(sub, (input, other, out), input, other, alpha=alpha, out=out)
+    if out is not None or not isinstance(input, Tensor):
+        input, other = _tensors("sub", input, other)
     call = _ops if is_dynamo_compiling() else _general
     if out is not None:
         return _ops.sub(input, other, alpha=alpha, out=out)
@@ -102,6 +133,8 @@ def mul(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> 
             return result
     if has_torch_function((input, other, out)):
         return handle_torch_function(mul, (input, other, out), input, other, out=out)
+    if out is not None or not isinstance(input, Tensor):
+        input, other = _tensors("mul", input, other)
     if out is not None:
         return _ops.mul(input, other, out=out)
     return (_ops if is_dynamo_compiling() else _general).mul(input, other)
@@ -145,6 +178,8 @@ def div(
             return result
     if has_torch_function((input, other, out)):
         return handle_torch_function(div, (input, other, out), input, other, rounding_mode=rounding_mode, out=out)
+    if out is not None or not isinstance(input, Tensor):
+        input, other = _tensors("div", input, other)
     call = _ops if is_dynamo_compiling() else _general
     if out is not None:
         return _ops.div(input, other, rounding_mode=rounding_mode, out=out)
