@@ -136,9 +136,7 @@ def units(actual: Tensor, expected: Tensor, smallest: float = 0.0) -> Tensor:
     return ((actual.double() - expected).abs() / unit).masked_fill(agree, 0).nan_to_num(nan=torch.inf)
 
 
-def assert_units(
-    actual: Tensor, expected: Tensor, bound: float, label: object = "", smallest: float = 0.0
-) -> None:
+def assert_units(actual: Tensor, expected: Tensor, bound: float, label: object = "", smallest: float = 0.0) -> None:
     """``actual`` is within ``bound`` units of a float64 result."""
     assert actual.shape == expected.shape, label
     if actual.numel() == 0:
@@ -171,7 +169,7 @@ def assert_same_form(actual: Tensor, expected: Tensor, label: object = "") -> No
 def assert_matches(row: Row, actual: Tensor, expected: Tensor, sample: Sample, label: object = "") -> None:
     """What our kernel may differ from torch's ``expected`` in: nothing for arithmetic, the stated units otherwise.
 
-    float64 is compared with torch: both err by at most twice the units of float32, and torch's gelu and both log_softmax
+    float64 is compared with torch: both err by at most twice the units of float32, and torch's gelu, both log_softmax
     cancel, by some epsilons of the input. Reduced precisions compute in float32 and round once: half a unit, and a
     little for the error before the rounding.
     """
@@ -187,8 +185,8 @@ def assert_matches(row: Row, actual: Tensor, expected: Tensor, sample: Sample, l
             if len(flat.args) == 2:
                 expected = row.original(*flat.args, **sample.kwargs)
         return assert_same_bits(actual, expected.as_strided(actual.shape, actual.stride()), label)
-    # Arguments of an exponential that are rounded to half a unit (input - max, beta * input): the result is off by as many
-    # times as much as they are large.
+    # Arguments of an exponential are rounded to half a unit (input - max, beta * input): the result errs by as many
+    # units as the argument is large.
     exponent = 0.0
     if row.name == "softmax":
         exponent = span(sample.args[0])
@@ -197,9 +195,15 @@ def assert_matches(row: Row, actual: Tensor, expected: Tensor, sample: Sample, l
     if actual.dtype == torch.float64:
         epsilon = torch.finfo(torch.float64).eps
         cancellation = {"gelu": 4, "log_softmax": 4}.get(row.name, 0)
-        largest = max((float(x.double().nan_to_num(0, 0, 0).abs().max()) for x in sample.tensors() if x.numel()), default=0)
+        largest = max(
+            (float(x.double().nan_to_num(0, 0, 0).abs().max()) for x in sample.tensors() if x.numel()), default=0
+        )
         return torch.testing.assert_close(
-            actual, expected, rtol=2 * (max(bound, 2) + exponent) * epsilon, atol=cancellation * epsilon * largest, equal_nan=True
+            actual,
+            expected,
+            rtol=2 * (max(bound, 2) + exponent) * epsilon,
+            atol=cancellation * epsilon * largest,
+            equal_nan=True,
         )
     bound += exponent
     if actual.dtype != torch.float32:

@@ -1,4 +1,4 @@
-"""Derivatives of every row: first, second, forward mode, batched; and the rules of autograd that an operator can break."""
+"""Derivatives of every row: first, second, forward mode, batched; and rules of autograd that an operator can break."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import torchext
 # Keyword arguments to differentiate with, beside none.
 VARIANTS = {
     "add": [{"alpha": 2.5}], "sub": [{"alpha": -2}], "div": [{"rounding_mode": "trunc"}, {"rounding_mode": "floor"}],
-    "leaky_relu": [{"negative_slope": 0.2}, {"negative_slope": -0.5}], "elu": [{"alpha": 1.5}], "gelu": [{"approximate": "tanh"}],
+    "leaky_relu": [{"negative_slope": 0.2}, {"negative_slope": -0.5}], "elu": [{"alpha": 1.5}],
+    "gelu": [{"approximate": "tanh"}],
     "softplus": [{"beta": 2.0}, {"beta": 1.5, "threshold": 0.5}],
 }  # fmt: skip
 CASES = [(name, kwargs) for name in NAMES for kwargs in ({}, *VARIANTS.get(name, []))]
@@ -59,7 +60,15 @@ def test_gradgradcheck(name, kwargs):
     assert gradgradcheck(function_of(name, kwargs), inputs_of(name, (2, 3)), check_batched_grad=True)
 
 
-BROADCASTS = [((3, 4), (4,)), ((3, 1), (1, 4)), ((4,), (3, 4)), ((3, 4), ()), ((), (3, 4)), ((2, 3, 4), (3, 1)), ((1, 1), (3,))]
+BROADCASTS = [
+    ((3, 4), (4,)),
+    ((3, 1), (1, 4)),
+    ((4,), (3, 4)),
+    ((3, 4), ()),
+    ((), (3, 4)),
+    ((2, 3, 4), (3, 1)),
+    ((1, 1), (3,)),
+]
 
 
 @pytest.mark.parametrize("shapes", BROADCASTS, ids=str)
@@ -241,7 +250,9 @@ def test_hooks_and_checkpointing(name):
     inputs = inputs_of(name, (3, 4))
     expected = torch.autograd.grad(function(*inputs).sum(), inputs)
     packed = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: packed.append(t.clone()) or len(packed) - 1, packed.__getitem__):
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: packed.append(t.clone()) or len(packed) - 1, packed.__getitem__
+    ):
         result = function(*inputs)
         result.register_hook(lambda grad: grad * 3)
     torch.testing.assert_close(torch.autograd.grad(result.sum(), inputs), tuple(3 * grad for grad in expected))

@@ -1,4 +1,4 @@
-"""torch.library.opcheck for every overload of every operator: schema, autograd registration, fake tensors, AOT dispatch."""
+"""torch.library.opcheck for every overload: schema, autograd registration, fake tensors, AOT dispatch."""
 
 from __future__ import annotations
 

@@ -70,10 +70,12 @@ def test_reference_inputs(name, instruction_set, fast_path):
 @pytest.mark.parametrize("dtype", OTHER_DTYPES, ids=str)
 @pytest.mark.parametrize("name", NAMES)
 def test_other_dtypes(name, dtype):
-    """Boolean, complex and small integers: ATen's result, bit for bit, unless torch computes it in one of our dtypes."""
+    """Boolean, complex and small integers: ATen's result, bit for bit, unless torch computes in one of our dtypes."""
     row = row_named(name)
     for sample in samples(row, dtype):
-        computed_in = torch.result_type(*sample.args[:2]) if name in ("add", "sub", "mul", "fused_multiply_add") else None
+        computed_in = (
+            torch.result_type(*sample.args[:2]) if name in ("add", "sub", "mul", "fused_multiply_add") else None
+        )
         accelerated = compare(row, sample)
         assert not accelerated or computed_in is None or computed_in in DTYPES
 

@@ -1,4 +1,4 @@
-"""Everything that looks at an operator from above: functorch, compilers, exporters, fake tensors, autocast, subclasses."""
+"""What looks at an operator from above: functorch, compilers, exporters, fake tensors, autocast, subclasses."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ def test_functorch(name, transform):
     torch.testing.assert_close(ours, stock, **close)
 
 
-@pytest.mark.parametrize("name", [name for name in OVERLOADS if name.split(".")[0].endswith("_") and "mode" not in name])
+@pytest.mark.parametrize(
+    "name", [name for name in OVERLOADS if name.split(".")[0].endswith("_") and "mode" not in name]
+)
 def test_functorch_inplace(name):
     """In-place operators under vmap and grad, on a copy."""
     overload, aten = OVERLOADS[name], twin(name)
@@ -67,7 +69,12 @@ def test_functorch_inplace(name):
             return operator(x.clone(), *other, **keywords)
 
         batched = [0 if isinstance(value, torch.Tensor) else None for value in rest]
-        results.append((vmap(f, in_dims=(0, *batched))(positional[0], *rest), grad(lambda x, f=f: f(x, *rest).sum())(positional[0])))
+        results.append(
+            (
+                vmap(f, in_dims=(0, *batched))(positional[0], *rest),
+                grad(lambda x, f=f: f(x, *rest).sum())(positional[0]),
+            )
+        )
     torch.testing.assert_close(*results, **close)
 
 
@@ -120,10 +127,19 @@ def test_compile_keywords_numbers_and_inplace():
     """All the ways a function may be called, in one graph."""
 
     def everything(x, y, library, functional):
-        z = library.add(x, y, alpha=2) + library.sub(x, 1.5) + library.mul(x, y) + library.div(x, y, rounding_mode="floor")
+        z = (
+            library.add(x, y, alpha=2)
+            + library.sub(x, 1.5)
+            + library.mul(x, y)
+            + library.div(x, y, rounding_mode="floor")
+        )
         z = z + library.add(2, x) + library.div(1.0, y)
         z = functional.elu(functional.leaky_relu(z, 0.2), alpha=1.5)
-        z = functional.gelu(z, approximate="tanh") + functional.softplus(z, beta=2) + functional.softmax(z, dim=0, dtype=torch.float64)
+        z = (
+            functional.gelu(z, approximate="tanh")
+            + functional.softplus(z, beta=2)
+            + functional.softmax(z, dim=0, dtype=torch.float64)
+        )
         z = functional.relu(z * 1, inplace=True) + functional.silu(z * 1, inplace=True) + functional.log_softmax(z, 1)
         out = torch.empty_like(z)
         return library.tanh(z, out=out) + library.sigmoid(out)
@@ -132,7 +148,9 @@ def test_compile_keywords_numbers_and_inplace():
     expected = everything(x, y, torch, F)
     torch._dynamo.reset()
     compiled = torch.compile(everything, fullgraph=True, dynamic=True, backend="aot_eager")
-    torch.testing.assert_close(compiled(x, y, torchext, torchext), expected, rtol=1e-5, atol=1e-5)  # float32, 20 operations
+    torch.testing.assert_close(
+        compiled(x, y, torchext, torchext), expected, rtol=1e-5, atol=1e-5
+    )  # float32, 20 operations
 
 
 def test_compile_of_a_transform():
@@ -147,7 +165,7 @@ def test_compile_leaves_cheap_operators_to_the_compiler():
     names = {
         name: [
             str(node.target)
-            for node in make_fx(lambda *x, f=call_of(name): f(*x))(*([x] * len(tensors_of(name, 1)))).graph.nodes
+            for node in make_fx(lambda *x, f=call_of(name): f(*x))(*([x] * len(tensors_of(name, 1)))).graph.nodes  # noqa: B008
             if node.op == "call_function"
         ]
         for name in ("add", "mul", "relu", "gelu", "softmax")
@@ -293,7 +311,13 @@ def test_nested_and_sparse_tensors(name):
         nested = torch.nested.nested_tensor([torch.rand(2, 3) + 1, torch.rand(4, 3) + 1])
         jagged = torch.nested.nested_tensor([torch.rand(2, 3) + 1, torch.rand(4, 3) + 1], layout=torch.jagged)
         dense = torch.eye(4) * 3
-        return {"nested": nested, "jagged": jagged, "sparse": dense.to_sparse(), "csr": dense.to_sparse_csr(), "mkldnn": dense.to_mkldnn()}
+        return {
+            "nested": nested,
+            "jagged": jagged,
+            "sparse": dense.to_sparse(),
+            "csr": dense.to_sparse_csr(),
+            "mkldnn": dense.to_mkldnn(),
+        }
 
     def plain(result):
         result = result if isinstance(result, torch.Tensor) else torch.empty(0)

@@ -144,9 +144,24 @@ def test_integer_overflow_wraps(dtype, instruction_set):
 @pytest.mark.parametrize("dtype", FLOATING, ids=str)
 @pytest.mark.parametrize("mode", [None, "trunc", "floor"])
 def test_floating_division_of_special_values(dtype, mode, instruction_set):
-    """Every pair of special values has torch's bits: signs of zeros, infinities, NaN, and quotients next to an integer."""
+    """Every pair of special values has torch's bits: signed zeros, infinities, NaN, quotients next to integers."""
     info = torch.finfo(dtype)
-    values = [0.0, -0.0, 1.0, -1.0, 3.0, -3.0, 0.1, -0.1, 7.5, 1e-3, info.max, -info.max, info.tiny, info.smallest_normal / 4]
+    values = [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        3.0,
+        -3.0,
+        0.1,
+        -0.1,
+        7.5,
+        1e-3,
+        info.max,
+        -info.max,
+        info.tiny,
+        info.smallest_normal / 4,
+    ]
     values += [torch.inf, -torch.inf, torch.nan, 5.999, -5.999, 2.0]
     x = torch.tensor(values, dtype=torch.float64).to(dtype)
     a, b = x.repeat_interleave(len(x)), x.repeat(len(x))
@@ -159,13 +174,45 @@ def test_floating_division_of_special_values(dtype, mode, instruction_set):
 @pytest.mark.parametrize("name", ["add", "sub", "mul"])
 def test_arithmetic_of_special_values(name, dtype, instruction_set):
     info = torch.finfo(dtype)
-    x = torch.tensor([0.0, -0.0, 1.0, info.max, -info.max, info.tiny, -info.tiny / 8, torch.inf, -torch.inf, torch.nan]).to(dtype)
+    x = torch.tensor(
+        [0.0, -0.0, 1.0, info.max, -info.max, info.tiny, -info.tiny / 8, torch.inf, -torch.inf, torch.nan]
+    ).to(dtype)
     a, b = x.repeat_interleave(len(x)), x.repeat(len(x))
     assert_same_bits(getattr(torchext, name)(a, b), getattr(torch, name)(a, b))
 
 
-SPECIAL = [0.0, -0.0, torch.inf, -torch.inf, torch.nan, 1e-45, -1e-45, 1e-38, -1e-38, 3.4e38, -3.4e38, 88.8, -88.8, -104.0]
-SPECIAL += [20.0, 20.000002, 19.999998, 1.0, -1.0, -0.75, -5.1454844, -7.6063056, -13.0, -14.5, 0.625, -0.625, 9.01, -9.01]
+SPECIAL = [
+    0.0,
+    -0.0,
+    torch.inf,
+    -torch.inf,
+    torch.nan,
+    1e-45,
+    -1e-45,
+    1e-38,
+    -1e-38,
+    3.4e38,
+    -3.4e38,
+    88.8,
+    -88.8,
+    -104.0,
+]
+SPECIAL += [
+    20.0,
+    20.000002,
+    19.999998,
+    1.0,
+    -1.0,
+    -0.75,
+    -5.1454844,
+    -7.6063056,
+    -13.0,
+    -14.5,
+    0.625,
+    -0.625,
+    9.01,
+    -9.01,
+]
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -183,7 +230,9 @@ def test_special_values_of_activations(name, instruction_set):
     rounded = expected.float()
     special = (expected == 0) | rounded.isinf() | rounded.isnan()
     torch.testing.assert_close(result[special], rounded[special], rtol=0, atol=0, equal_nan=True)
-    assert torch.equal(torch.signbit(result[special & ~rounded.isnan()]), torch.signbit(rounded[special & ~rounded.isnan()]))
+    assert torch.equal(
+        torch.signbit(result[special & ~rounded.isnan()]), torch.signbit(rounded[special & ~rounded.isnan()])
+    )
     if ULPS[name] == 0:
         assert_same_bits(result, row.original(x), name)
     else:
@@ -209,8 +258,23 @@ def test_negative_zero_and_nan():
 def test_softmax_of_special_rows(name, dim, instruction_set):
     """All -inf and [inf, 1] give nan; single -inf is 0; huge numbers do not overflow; one element is 1."""
     inf, nan = torch.inf, torch.nan
-    rows = [[-inf] * 9, [inf] + [1.0] * 8, [inf] * 9, [-inf] + [0.0] * 8, [3e38] * 9, [-3e38] * 9, [3e38, -3e38] + [0.0] * 7]
-    rows += [[1.0] * 8 + [nan], [nan] + [1.0] * 8, [0.0] * 9, [1e-45] * 9, [88.0, 89.0, 90.0] * 3, [1.0] * 4 + [nan] + [inf] * 4]
+    rows = [
+        [-inf] * 9,
+        [inf] + [1.0] * 8,
+        [inf] * 9,
+        [-inf] + [0.0] * 8,
+        [3e38] * 9,
+        [-3e38] * 9,
+        [3e38, -3e38] + [0.0] * 7,
+    ]
+    rows += [
+        [1.0] * 8 + [nan],
+        [nan] + [1.0] * 8,
+        [0.0] * 9,
+        [1e-45] * 9,
+        [88.0, 89.0, 90.0] * 3,
+        [1.0] * 4 + [nan] + [inf] * 4,
+    ]
     x = torch.tensor(rows)
     x = x.t().contiguous() if dim == 0 else x
     ours, stock = getattr(torchext, name)(x, dim), getattr(F, name)(x, dim)
@@ -218,15 +282,21 @@ def test_softmax_of_special_rows(name, dim, instruction_set):
     # Of single precision both: a few units each.
     torch.testing.assert_close(ours, stock, rtol=1e-6, atol=1e-6 if name == "log_softmax" else 0, equal_nan=True)
     one = torch.tensor([[5.0], [-inf], [0.0]])
-    torch.testing.assert_close(getattr(torchext, name)(one, 1), getattr(F, name)(one, 1), rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(
+        getattr(torchext, name)(one, 1), getattr(F, name)(one, 1), rtol=0, atol=0, equal_nan=True
+    )
 
 
 PROMOTIONS = [
-    (torch.float32, (3,), torch.float64, ()), (torch.int32, (3,), torch.float64, ()), (torch.int32, (3,), torch.int64, ()),
+    (torch.float32, (3,), torch.float64, ()), (torch.int32, (3,), torch.float64, ()),
+    (torch.int32, (3,), torch.int64, ()),
     (torch.bfloat16, (3,), torch.float32, ()), (torch.bfloat16, (3,), torch.float16, (3,)),
-    (torch.float32, (3,), torch.float64, (3,)), (torch.int64, (3,), torch.float32, (3,)), (torch.int64, (), torch.int32, (3,)),
-    (torch.float32, (), torch.float64, ()), (torch.bool, (3,), torch.float32, (3,)), (torch.uint8, (3,), torch.int8, (3,)),
-    (torch.float64, (), torch.float32, (3,)), (torch.float16, (3,), torch.int64, (3,)), (torch.int32, (3,), torch.bool, ()),
+    (torch.float32, (3,), torch.float64, (3,)), (torch.int64, (3,), torch.float32, (3,)),
+    (torch.int64, (), torch.int32, (3,)),
+    (torch.float32, (), torch.float64, ()), (torch.bool, (3,), torch.float32, (3,)),
+    (torch.uint8, (3,), torch.int8, (3,)),
+    (torch.float64, (), torch.float32, (3,)), (torch.float16, (3,), torch.int64, (3,)),
+    (torch.int32, (3,), torch.bool, ()),
 ]  # fmt: skip
 
 

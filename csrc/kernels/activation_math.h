@@ -27,10 +27,10 @@ RUSTTORCH_INLINE Vec<double> log1p_unit(Vec<double> e) { return log1p(e); }
 
 // The normal distribution for t >= 0: (1 + tail) power = 2^32 e^(-t^2/2), 0 from 14.85 on; ratio = Phi(-t) / e^(-t^2/2)
 // = erfcx(t / sqrt 2) / 2, and t_ratio = t ratio.
-// t^2 is kept in two parts: its rounding error, up to 4e-6, would cost 60 ULP of the exponential. With p and s of degree 4,
-// all coefficients positive, ratio = p / (sqrt(2 pi) t p + s), fitted on [0, 13.3] to relative 1.6e-8. The numerator
-// returns in the denominator and s is small for large t, so rounding errors of p cancel there: 2 ULP less than a plain
-// quotient of polynomials. It does not wait for the exponential, so the division is hidden.
+// t^2 is kept in two parts: its rounding error, up to 4e-6, would cost 60 ULP of the exponential. With p and s of
+// degree 4, all coefficients positive, ratio = p / (sqrt(2 pi) t p + s), fitted on [0, 13.3] to relative 1.6e-8. The
+// numerator returns in the denominator and s is small for large t, so rounding errors of p cancel there: 2 ULP less
+// than a plain quotient of polynomials. It does not wait for the exponential, so the division is hidden.
 struct NormalTerms {
   Vec<float> ratio, t_ratio, tail, power;
 };

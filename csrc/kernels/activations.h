@@ -76,8 +76,7 @@ template <class V>
 struct GeluTanh {
   explicit GeluTanh(const Parameters&) {}
   RUSTTORCH_INLINE V forward(V x) const { return gated(x, gelu_tanh_exponential(negative_abs(x))); }
-  RUSTTORCH_INLINE V backward(V grad_output,
-                              V x) const {  // slope 2u' at most at |x| = 40, where e is zero already: no overflow
+  RUSTTORCH_INLINE V backward(V grad_output, V x) const {  // slope = 2u'; from |x| = 40 on e = 0: no overflow
     const V t = min_number(V(40), abs(x));
     const V slope = fma(t * t, V(0.21406444881780075), V(1.5957691216057308));
     return grad_output * gated_derivative(x, gelu_tanh_exponential(negative_abs(x)), slope);
@@ -98,8 +97,8 @@ struct Tanh {  // ULP 1 (0.988)
   RUSTTORCH_INLINE V backward(V grad_output, V result) const { return grad_output * fnma(result, result, V(1)); }
 };
 
-// log(1 + e^(beta x)) / beta, or x where beta x > threshold. a = beta, b = threshold. ULP 2 (1.95) [2: 1.999] for beta = 1.
-// max(x, 0) + log(1 + e^-|beta x|) / beta, without the second term beyond the threshold; min(x, 0) if beta < 0.
+// log(1 + e^(beta x)) / beta, or x where beta x > threshold. a = beta, b = threshold. ULP 2 (1.95) [2: 1.999] for beta
+// = 1. max(x, 0) + log(1 + e^-|beta x|) / beta, without the second term beyond the threshold; min(x, 0) if beta < 0.
 template <class V>
 struct Softplus {
   static constexpr float infinity = std::numeric_limits<float>::infinity();
@@ -139,8 +138,9 @@ struct Silu {
   }
 };
 
-// x tanh(log(1 + e^x)) = x n / (n + 2) with n = e (e + 2), e = e^x. ULP 4 (3.44) [6: 5.4]. The factor is formed as 1 minus the smaller
-// part: x e (1 - e (e + 1) / (n + 2)) for x < 0, x (1 - 2 / (n + 2)) otherwise. From 20 on the result is x.
+// x tanh(log(1 + e^x)) = x n / (n + 2) with n = e (e + 2), e = e^x. ULP 4 (3.44) [6: 5.4]. The factor is formed as 1
+// minus the smaller part: x e (1 - e (e + 1) / (n + 2)) for x < 0, x (1 - 2 / (n + 2)) otherwise. From 20 on the result
+// is x.
 template <class V>
 struct Mish {
   explicit Mish(const Parameters&) {}

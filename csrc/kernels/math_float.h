@@ -1,16 +1,17 @@
-// Elementary functions of Vec<float>. Each comment states the largest error in ULP against the real value ("ULP" below):
-// what is promised, which tests/cpp/float_functions.h repeats and test_math_float.cpp enforces on a sample, and in brackets
-// what ulp_sweep measured over all 2^32 inputs. Then what happens at the ends. NaN gives NaN everywhere. At most one
-// division each, no tables, no state. Times: ns for 8 floats in the first-level cache on one Zen 3 core at 3.2 GHz.
+// Elementary functions of Vec<float>. Each comment states the largest error in ULP against the real value ("ULP"
+// below): what is promised, which tests/cpp/float_functions.h repeats and test_math_float.cpp enforces on a sample, and
+// in brackets what ulp_sweep measured over all 2^32 inputs. Then what happens at the ends. NaN gives NaN everywhere. At
+// most one division each, no tables, no state. Times: ns for 8 floats in the first-level cache on one Zen 3 core at 3.2
+// GHz.
 #pragma once
 #include "vec.h"
 
 #ifdef RUSTTORCH_ISA
 namespace rusttorch::RUSTTORCH_ISA {
 
-// c0 + c1 x + c2 x^2 + ... from two interleaved chains in x2 = x*x: one multiplication more than Horner, half the latency.
-// On Zen 3 the scheduler holds about 4 iterations of a loop of 30 operations, so a chain of 90 cycles, not the ports,
-// would set the speed.
+// c0 + c1 x + c2 x^2 + ... from two interleaved chains in x2 = x*x: one multiplication more than Horner, half the
+// latency. On Zen 3 the scheduler holds about 4 iterations of a loop of 30 operations, so a chain of 90 cycles, not the
+// ports, would set the speed.
 RUSTTORCH_INLINE Vec<float> polynomial(Vec<float>, Vec<float>, float c) { return Vec<float>(c); }
 RUSTTORCH_INLINE Vec<float> polynomial(Vec<float> x, Vec<float>, float c0, float c1) {
   return fma(x, Vec<float>(c1), Vec<float>(c0));
@@ -127,7 +128,8 @@ RUSTTORCH_INLINE Vec<float> log_of_parts(Vec<float> e, Vec<float> f, Vec<float> 
   return sum + fnma(Vec<float>(0.5f), f2, rest);
 }
 
-// log x. ULP 1.0 (0.844), 3.7 ns. Every x: log(+-0) = -inf, log(x < 0) = NaN, log(inf) = inf; denormal x at full accuracy.
+// log x. ULP 1.0 (0.844), 3.7 ns. Every x: log(+-0) = -inf, log(x < 0) = NaN, log(inf) = inf; denormal x at full
+// accuracy.
 RUSTTORCH_INLINE Vec<float> log(Vec<float> x) {
   const Vec<int32_t> sqrt_half(0x3f3504f3);
   // Zero, denormal, negative, inf, NaN: one signed compare of the bits, moved so that these come out on top.
@@ -150,8 +152,9 @@ RUSTTORCH_INLINE Vec<float> log(Vec<float> x) {
   return result;
 }
 
-// log(1 + x). ULP 1.0 (0.872), 4.7 ns. Every x: log1p(-1) = -inf, log1p(x < -1) = NaN, log1p(inf) = inf; the sign of zero is kept.
-// 1 + x is rounded only to choose the exponent e; f = x 2^-e + (2^-e - 1) is exact or its error is recovered.
+// log(1 + x). ULP 1.0 (0.872), 4.7 ns. Every x: log1p(-1) = -inf, log1p(x < -1) = NaN, log1p(inf) = inf; the sign of
+// zero is kept. 1 + x is rounded only to choose the exponent e; f = x 2^-e + (2^-e - 1) is exact or its error is
+// recovered.
 RUSTTORCH_INLINE Vec<float> log1p(Vec<float> x) {
   const Vec<float> one(1.0f), large(0x1p60f);
   const Vec<int32_t> exponent = shift_right_arithmetic<23>(bits(x + one) - Vec<int32_t>(0x3f3504f3));
@@ -192,8 +195,8 @@ RUSTTORCH_INLINE Vec<float> tanh(Vec<float> x) {
 }
 
 // erf x. ULP 1.0 (0.991), 7.1 ns. Every x: the sign of zero is kept, +-1 from |x| = 3.92 on.
-// |x| < 1: x + x p(x^2). Above: 1 - exp(-q(|x|)) with q = -log erfc fitted on [1, 3.95]. The last step of q is fused with
-// the subtraction of n ln 2: rounded at its full size, up to 17, q would cost half an ULP.
+// |x| < 1: x + x p(x^2). Above: 1 - exp(-q(|x|)) with q = -log erfc fitted on [1, 3.95]. The last step of q is fused
+// with the subtraction of n ln 2: rounded at its full size, up to 17, q would cost half an ULP.
 RUSTTORCH_INLINE Vec<float> erf(Vec<float> x) {
   const Vec<float> one(1.0f), t = abs(x), z = t * t;
   const Vec<float> p = horner(z, 0x1.06eba8p-3f, -0x1.812740p-2f, 0x1.ce2d52p-4f, -0x1.b7fec4p-6f, 0x1.542fecp-8f,

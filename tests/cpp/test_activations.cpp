@@ -1,5 +1,5 @@
-// Activations through the kernel table: PyTorch's values at the ends, every floating dtype, the parameters, and both kinds
-// of `saved`. The accuracy of float32 is the business of test_math_float.cpp.
+// Activations through the kernel table: PyTorch's values at the ends, every floating dtype, the parameters, and both
+// kinds of `saved`. The accuracy of float32 is the business of test_math_float.cpp.
 #include <cmath>
 #include <limits>
 #include <vector>

@@ -1,5 +1,5 @@
-// float32 functions: a sample of all inputs against what each promises, the ends of every range, and equal bits on every
-// ISA. All 2^32 inputs: ulp_sweep.
+// float32 functions: a sample of all inputs against what each promises, the ends of every range, and equal bits on
+// every ISA. All 2^32 inputs: ulp_sweep.
 #include <bit>
 #include <cmath>
 #include <limits>

@@ -23,8 +23,8 @@ struct Worst {
   float input = 0, got = 0;
 };
 
-// Bit patterns of magnitude [low, high] and both signs, every stride-th from `first` on, in blocks so that the vector loop
-// runs over arrays.
+// Bit patterns of magnitude [low, high] and both signs, every stride-th from `first` on, in blocks so that the vector
+// loop runs over arrays.
 Worst sweep(const FloatRow& row, FloatFunction function, uint64_t first, uint64_t stride, uint32_t low, uint32_t high) {
   constexpr int block = 4096;
   static thread_local float in[block], out[block];
