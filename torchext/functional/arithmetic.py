@@ -31,7 +31,11 @@ def _as_tensor(number: Number, beside: Tensor) -> Tensor:
             dtype = torch.get_default_dtype()
     else:
         dtype = torch.int64 if beside.dtype == torch.bool and not isinstance(number, bool) else beside.dtype
-    return torch.scalar_tensor(number, dtype=dtype)
+    if dtype.is_complex or dtype == torch.bool:
+        return torch.scalar_tensor(number, dtype=dtype)
+    # By way of the widest dtype: a number that does not fit wraps or becomes infinite, as in torch.
+    wide = torch.scalar_tensor(number, dtype=torch.float64 if dtype.is_floating_point else torch.int64)
+    return wide if beside.dim() and not dtype.is_floating_point else wide.to(dtype)
 
 
 def _tensors(name: str, input: Tensor | Number, other: Tensor | Number) -> tuple[Tensor, Tensor]:
