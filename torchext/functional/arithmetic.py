@@ -22,6 +22,8 @@ __all__ = [
 
 def _as_tensor(number: Number, beside: Tensor) -> Tensor:
     """A tensor that promotes as ``number`` does beside ``beside``, and keeps its digits where that does not."""
+    if isinstance(number, bool):
+        return torch.scalar_tensor(number, dtype=torch.bool)  # promotes nothing, and sub refuses it as torch does
     if isinstance(number, complex):
         dtype = beside.dtype if beside.is_complex() else torch.result_type(beside, number)
     elif isinstance(number, float):
@@ -30,7 +32,7 @@ def _as_tensor(number: Number, beside: Tensor) -> Tensor:
         if not (beside.is_floating_point() or beside.is_complex()):
             dtype = torch.get_default_dtype()
     else:
-        dtype = torch.int64 if beside.dtype == torch.bool and not isinstance(number, bool) else beside.dtype
+        dtype = torch.int64 if beside.dtype == torch.bool else beside.dtype
     if dtype.is_complex or dtype == torch.bool:
         return torch.scalar_tensor(number, dtype=dtype)
     # By way of the widest dtype: a number that does not fit wraps or becomes infinite, as in torch.
