@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 
 import pytest
 import torch
@@ -47,16 +46,3 @@ def fast_path() -> FastPath:
             assert taken(point, isa) - calls_of_isa == taken(point) - calls, f"{point}: another table than {isa} ran"
 
     return check
-
-
-KNOWN_FAILURES = Path(__file__).with_name("known_failures.txt")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Differences from torch that are known and still to be mended; the list only ever gets shorter."""
-    known = set(KNOWN_FAILURES.read_text().splitlines())
-    for item in items:
-        if f"tests/{item.nodeid.removeprefix('tests/')}" in known:
-            item.add_marker(
-                pytest.mark.xfail(reason="listed in tests/known_failures.txt: still to be mended", strict=False)
-            )

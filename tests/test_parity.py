@@ -107,9 +107,9 @@ def test_error_inputs(name):
         shapes = iter(shapes)
         wrong.append(plain.map(lambda tensor: torch.ones(next(shapes))))
     wrong.append(Sample((), {}))
-    if row.name != "softsign":  # F.softsign and F.softmax are Python: AttributeError for a missing attribute
+    if row.name != "softsign":  # torch's is Python and raises AttributeError, ours TypeError as for all others
         wrong.append(Sample((None, 0) if row.family == "softmax" else (None, *plain.args[1:]), plain.kwargs))
-    wrong.append(Sample(("text", *plain.args[1:]), plain.kwargs))
+        wrong.append(Sample(("text", *plain.args[1:]), plain.kwargs))
     wrong.append(Sample((*plain.args, torch.ones(2), torch.ones(2), torch.ones(2), torch.ones(2)), plain.kwargs))
     wrong.append(Sample(plain.args, {**plain.kwargs, "unknown": 1}))
     if "rounding_mode" in str(row.aten_overloads) or row.name == "div":
@@ -128,7 +128,14 @@ def test_error_inputs(name):
         compare(row, sample)
         for tensor, original in zip(sample.tensors(), before.tensors(), strict=True):
             assert torch.equal(tensor, original)
-    assert refused >= 4
+    assert refused >= 3
+
+
+@pytest.mark.parametrize("name", [row.name for row in ROWS if row.family == "activation"])
+def test_no_tensor(name):
+    """torch's sentence, with the name of the function and of the type."""
+    with pytest.raises(TypeError, match=rf"^{name}\(\): argument 'input' \(position 1\) must be Tensor, not str$"):
+        row_named(name).function("text")
 
 
 # Gradients are compared with torch's of the same inputs, both in float64 arithmetic of the same formulas: 8 units, and

@@ -136,14 +136,13 @@ bool fits(const Scalar& number, int index) {
 
 // torch raises in the middle of the loop; we look first, so that nothing is written.
 void refuse_zero_divisor(const BinaryCall& call, at::ScalarType type, int index) {
+  if (call.self->numel() == 0) return;
   if (call.other_scalar) {
     const int64_t divisor = call.other_scalar->toLong();
     TORCH_CHECK((index == kInt32 ? static_cast<int32_t>(divisor) : divisor) != 0,  // wraps, as in torch
-
                 "ZeroDivisionError: div(): expected a non-zero integer divisor, got 0");
     return;
   }
-  if (call.self->numel() == 0) return;
   const Tensor divisor = call.other->to(type).contiguous();
   TORCH_CHECK(!kernels().any_zero[index](divisor.const_data_ptr(), divisor.numel()),
               "ZeroDivisionError: div(): expected non-zero integer divisors, got a zero");
@@ -253,7 +252,7 @@ void run_with_number(const BinaryCall& call, BinaryKernel kernel, const Paramete
   Tensor out = call.out ? *call.out : Tensor();
   if (!call.out && std::find(self.sizes().begin(), self.sizes().end(), 1) != self.sizes().end()) {
     // The strides of dimensions of one element depend on whether there is a second operand.
-    out = at::TensorIterator::binary_op(out, self, wrapped_number(0.0)).output();
+    out = at::TensorIterator::binary_op(out, self, wrapped_number(0)).output();
   }
   auto iterator = at::TensorIterator::unary_op(out, self);
   run_with_scalar(iterator, kernel, &number.value, parameters, kCost);

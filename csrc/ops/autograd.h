@@ -2,9 +2,11 @@
 // derivative of ours does not apply (forward-mode AD, tracing of a fusible operator), ATen's differentiable operator is
 // called instead, so that its formulas hold.
 #pragma once
+#include <c10/core/impl/TorchDispatchModeTLS.h>
 #include <torch/csrc/autograd/VariableTypeUtils.h>
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
+
 #include <torch/headeronly/version.h>
 
 #include <string>
@@ -43,10 +45,10 @@ bool needs_graph(const Args&... args) {
 }
 
 // True when the call belongs to ATen before anything else is looked at. `kFusible` operators are cheap enough that a
-// compiler gains more by fusing them than our kernel saves: while being traced they record ATen's operator.
+// compiler gains more by fusing them than our kernel saves: a traced tensor or a dispatch mode sees ATen's operator.
 template <bool kFusible, class... Args>
 bool belongs_to_aten(const Args&... args) {
-  if (kFusible && any_tensor(is_traced, args...)) return true;
+  if (kFusible && (any_tensor(is_traced, args...) || c10::impl::dispatch_mode_enabled())) return true;
   return any_tensor(has_tangent, args...);
 }
 

@@ -185,7 +185,7 @@ void run_with_scalar(at::TensorIteratorBase& iterator, BinaryKernel kernel, cons
 
 void run_ternary(at::TensorIteratorBase& iterator, TernaryKernel kernel, double nanoseconds) {
   run<3>(iterator, nanoseconds, true, [&](char** data, const int64_t* steps, int64_t n) {
-    kernel(data[0], data[1], data[2], data[3], n, steps[1], steps[2], steps[3]);
+    kernel(data[0], data[2], data[3], data[1], n, steps[2], steps[3], steps[1]);
   });
 }
 

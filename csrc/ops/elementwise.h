@@ -34,6 +34,7 @@ void run_binary(at::TensorIteratorBase& iterator, BinaryKernel kernel, const Par
 // The same with one input and a number in the compute type, as for kScalarStep (kernels/types.h).
 void run_with_scalar(at::TensorIteratorBase& iterator, BinaryKernel kernel, const void* number,
                      const Parameters& parameters, double nanoseconds);
+// Inputs in the order of addcmul: the summand, then the two factors.
 void run_ternary(at::TensorIteratorBase& iterator, TernaryKernel kernel, double nanoseconds);
 
 }  // namespace rusttorch

@@ -37,9 +37,9 @@ Tensor cpu(const Tensor& a, const Tensor& b, const Tensor& c) {
   }
   auto iterator = at::TensorIteratorConfig()
                       .add_owned_output(Tensor())
+                      .add_owned_const_input(c)  // the first input decides the strides, as in addcmul
                       .add_owned_const_input(a)
                       .add_owned_const_input(b)
-                      .add_owned_const_input(c)
                       .allow_cpu_scalars(true)
                       .promote_inputs_to_common_dtype(true)
                       .cast_common_dtype_to_outputs(true)

@@ -3,6 +3,7 @@
 #include <ATen/ScalarOps.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/_log_softmax_backward_data_ops.h>
 #include <ATen/ops/abs.h>
 #include <ATen/ops/add.h>
 #include <ATen/ops/addcmul.h>
@@ -59,6 +60,13 @@ inline constexpr double kSeluScale = 1.0507009873554804934193349852946;
 // ATen's selu_ is written as elu_; calling it by its own name would leave functionalization without a rule for it.
 struct selu_ : at::_ops::selu_ {
   static Tensor& call(Tensor& self) { return at::elu_(self, kSeluAlpha, kSeluScale); }
+};
+
+// ATen's result is contiguous, but its form on the meta device follows grad_output.
+struct _log_softmax_backward_data : at::_ops::_log_softmax_backward_data {
+  static Tensor call(const Tensor& grad_output, const Tensor& output, int64_t dim, at::ScalarType input_dtype) {
+    return at::_ops::_log_softmax_backward_data::call(grad_output.contiguous(), output, dim, input_dtype);
+  }
 };
 
 // ATen's silu_backward and mish_backward have no derivative: where one is needed, it writes them out, and so do we.

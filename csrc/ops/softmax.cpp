@@ -1,11 +1,11 @@
 // softmax and log_softmax along any dimension, and their backward.
 #include <ATen/WrapDimUtils.h>
-#include <ATen/ops/_log_softmax_backward_data_ops.h>
 #include <ATen/ops/_softmax_backward_data_ops.h>
 #include <ATen/ops/log_softmax_ops.h>
 #include <ATen/ops/softmax_ops.h>
 
 #include "autograd.h"
+#include "own_schemas.h"
 
 namespace rusttorch {
 namespace {
@@ -177,7 +177,7 @@ struct Softmax : SoftmaxOperator<Softmax> {
 struct LogSoftmax : SoftmaxOperator<LogSoftmax> {
   using Aten = at::_ops::log_softmax_int;
   using AtenOut = at::_ops::log_softmax_int_out;
-  using AtenBackward = at::_ops::_log_softmax_backward_data;
+  using AtenBackward = ops::_log_softmax_backward_data;
   static constexpr const char *kName = "LogSoftmax", *kOperator = "log_softmax",
                               *kBackwardOperator = "_log_softmax_backward_data";
   static SoftmaxKernels forward_kernels(int dtype) {
