@@ -99,13 +99,23 @@ struct Tanh {  // ULP 1 (0.988)
 
 // log(1 + e^(beta x)) / beta, or x where beta x > threshold. a = beta, b = threshold. ULP 2 (1.95) [2: 1.999] for beta
 // = 1. max(x, 0) + log(1 + e^-|beta x|) / beta, without the second term beyond the threshold; min(x, 0) if beta < 0.
+// With beta = 1 and a threshold from which on the second term is below a quarter of x's last place, as by default, all
+// but the two terms can go: the same bits in 6 instructions of 50 less.
 template <class V>
 struct Softplus {
   static constexpr float infinity = std::numeric_limits<float>::infinity();
+  static constexpr double negligible = std::is_same_v<V, Vec<float>> ? 18 : 38;
   V beta, inverse_beta, threshold, low, high;
+  bool is_plain;
   explicit Softplus(const Parameters& p)
-      : beta(p.a), inverse_beta(1 / p.a), threshold(p.b), low(p.a < 0 ? -infinity : 0), high(p.a < 0 ? 0 : infinity) {}
+      : beta(p.a),
+        inverse_beta(1 / p.a),
+        threshold(p.b),
+        low(p.a < 0 ? -infinity : 0),
+        high(p.a < 0 ? 0 : infinity),
+        is_plain(p.a == 1 && p.b >= negligible) {}
   RUSTTORCH_INLINE V forward(V x) const {
+    if (is_plain) return log1p_unit(exp_raised(negative_abs(x)) * V(kLowered)) + max_number(V(0), x);
     const V y = x * beta;
     const V e = exp_raised(negative_abs(y)) * V(kLowered);
     const V factor = select(y > threshold, V(0), inverse_beta);
