@@ -8,7 +8,7 @@ CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=Release
 FORMATTED = $(shell git ls-files --cached --others --exclude-standard 'csrc/*.h' 'csrc/*.cpp' 'tests/*.h' 'tests/*.cpp' 'benchmarks/*.cpp' 'benchmarks/*.h')
 LINTERS := ruff==0.17.6 mypy==2.4.1 clang-format==23.1.5
 
-.PHONY: venv build demo test test-cpp test-clang test-aarch64 check-headers lint format bench clean
+.PHONY: venv build demo test test-cpp test-clang test-aarch64 test-threads check-headers lint format bench clean
 
 venv: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml setup.py
@@ -40,6 +40,12 @@ test-clang:
 	cmake -S . -B build/clang $(CMAKE_FLAGS) -DCMAKE_CXX_COMPILER=clang++
 	cmake --build build/clang -j
 	ctest --test-dir build/clang --output-on-failure -j 2
+
+# The pool under ThreadSanitizer: 10^7 allocations from 8 threads.
+test-threads:
+	cmake -S . -B build/threads $(CMAKE_FLAGS) -DTORCHEXT_SANITIZE=thread -DTORCHEXT_BUILD_EMULATED=OFF
+	cmake --build build/threads -j --target pool_stress
+	build/threads/tests/cpp/memory/pool_stress
 
 # NEON: cross-compiled, run under qemu's user emulation.
 test-aarch64:

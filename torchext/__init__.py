@@ -14,6 +14,7 @@ _C: _ModuleType = _load()
 
 from torchext import functional as functional  # noqa: E402
 from torchext import isa as isa  # noqa: E402
+from torchext import memory as memory  # noqa: E402
 from torchext import nn as nn  # noqa: E402
 from torchext._config import logger as _logger  # noqa: E402
 from torchext._config import show_config as show_config  # noqa: E402
@@ -21,6 +22,6 @@ from torchext._version import __version__ as __version__  # noqa: E402
 from torchext.functional import *  # noqa: E402, F403
 
 if not TYPE_CHECKING:  # a type checker follows the imports above, but not this sum
-    __all__ = ["__version__", "functional", "isa", "nn", "show_config", *functional.__all__]
+    __all__ = ["__version__", "functional", "isa", "memory", "nn", "show_config", *functional.__all__]
 
 _logger.debug("torchext %s loaded, kernels: %s", __version__, isa.current())

@@ -9,6 +9,7 @@
 
 #include "arithmetic.h"
 #include "elementwise.h"
+#include "result_iterator.h"
 
 namespace rusttorch {
 namespace {
@@ -179,12 +180,12 @@ bool flat(const BinaryCall& call, at::ScalarType type) {
 
 void run_flat(const BinaryCall& call, BinaryKernel kernel, const Parameters& parameters, Tensor& result) {
   if (!call.out) result = empty_like_dense(*call.self, call.self->scalar_type());
-  const int64_t size = call.self->element_size();
-  char* out = static_cast<char*>((call.out ? *call.out : result).data_ptr());
+  const int64_t size = call.self->element_size(), n = call.self->numel();
+  void* out = (call.out ? *call.out : result).data_ptr();
   const char* a = static_cast<const char*>(call.self->const_data_ptr());
   const char* b = static_cast<const char*>(call.other->const_data_ptr());
-  for_each_range(call.self->numel(), kCost, [&](int64_t begin, int64_t end) {
-    kernel(out + begin * size, a + begin * size, b + begin * size, end - begin, 1, 1, parameters);
+  write_result(out, n, size, kCost, call.out ? 0 : 3 * n * size, [&](char* to, int64_t begin, int64_t count) {
+    kernel(to, a + begin * size, b + begin * size, count, 1, 1, parameters);
   });
 }
 
@@ -222,10 +223,17 @@ void run_broadcast(const BinaryCall& call, const Broadcast& shape, BinaryKernel 
   char* out = static_cast<char*>((call.out ? *call.out : result).data_ptr());
   const char* a = static_cast<const char*>(call.self->const_data_ptr());
   const char* b = static_cast<const char*>(call.other->const_data_ptr());
+  // Streaming ends in a fence for each row: not for short ones.
+  const bool streams =
+      !call.out && columns * size >= 8 * kStreamBytes && 2 * shape.rows * columns * size > streaming_threshold();
   for_each_range(shape.rows, kCost * static_cast<double>(columns), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const int64_t offset = row * columns * size;
-      kernel(out + offset, a + offset, b + row * shape.row_step * size, columns, 1, shape.column_step, parameters);
+      const char* const other = b + row * shape.row_step * size;
+      write_range(out + offset, 0, columns, size, streams, [&](char* to, int64_t column, int64_t count) {
+        kernel(to, a + offset + column * size, other + column * shape.column_step * size, count, 1, shape.column_step,
+               parameters);
+      });
     }
   });
 }
@@ -241,22 +249,29 @@ void run_with_number(const BinaryCall& call, BinaryKernel kernel, const Paramete
   const Tensor& self = *call.self;
   if (call.out == call.self ? is_dense(self) : !call.out && has_plain_strides(self)) {
     if (!call.out) result = empty_like_dense(self, self.scalar_type());
-    const int64_t size = self.element_size();
-    char* out = static_cast<char*>((call.out ? *call.out : result).data_ptr());
+    const int64_t size = self.element_size(), n = self.numel();
+    void* out = (call.out ? *call.out : result).data_ptr();
     const char* in = static_cast<const char*>(self.const_data_ptr());
-    for_each_range(self.numel(), kCost, [&](int64_t begin, int64_t end) {
-      kernel(out + begin * size, in + begin * size, &number.value, end - begin, 1, kScalarStep, parameters);
+    write_result(out, n, size, kCost, call.out ? 0 : 2 * n * size, [&](char* to, int64_t begin, int64_t count) {
+      kernel(to, in + begin * size, &number.value, count, 1, kScalarStep, parameters);
     });
     return;
   }
-  Tensor out = call.out ? *call.out : Tensor();
-  if (!call.out && std::find(self.sizes().begin(), self.sizes().end(), 1) != self.sizes().end()) {
+  const auto run = [&](auto&& iterator, const Tensor& out) {
+    iterator.build_unary_op(out, self);
+    run_with_scalar(iterator, kernel, &number.value, parameters, kCost);
+  };
+  if (call.out) return run(at::TensorIterator(), *call.out);
+  if (std::find(self.sizes().begin(), self.sizes().end(), 1) != self.sizes().end()) {
     // The strides of dimensions of one element depend on whether there is a second operand.
-    out = at::TensorIterator::binary_op(out, self, wrapped_number(0)).output();
+    ResultIterator form;
+    form.build_binary_op(Tensor(), self, wrapped_number(0));
+    result = form.result();
+    return run(at::TensorIterator(), result);
   }
-  auto iterator = at::TensorIterator::unary_op(out, self);
-  run_with_scalar(iterator, kernel, &number.value, parameters, kCost);
-  if (!call.out) result = iterator.output();
+  ResultIterator iterator;
+  run(iterator, Tensor());
+  result = iterator.result();
 }
 
 }  // namespace
@@ -291,16 +306,19 @@ bool run(const BinaryCall& call, Tensor& result) {
     return true;
   }
   if (call.other_scalar) other = wrapped_number(*call.other_scalar);
-  Tensor out = call.out ? *call.out : Tensor();
-  const bool true_division = call.operation == Arithmetic::div && !call.rounding_mode;
-  at::TensorIterator iterator;
-  if (true_division) {
-    iterator.build_borrowing_binary_float_op(out, *call.self, other);
+  const auto run = [&](auto&& iterator, const Tensor& out) {
+    const bool true_division = call.operation == Arithmetic::div && !call.rounding_mode;
+    if (true_division) iterator.build_borrowing_binary_float_op(out, *call.self, other);
+    else iterator.build_borrowing_binary_op(out, *call.self, other);
+    run_binary(iterator, chosen.row[index], chosen.parameters, kCost);
+  };
+  if (call.out) {
+    run(at::TensorIterator(), *call.out);
   } else {
-    iterator.build_borrowing_binary_op(out, *call.self, other);
+    ResultIterator iterator;
+    run(iterator, iterator.result());
+    result = iterator.result();
   }
-  run_binary(iterator, chosen.row[index], chosen.parameters, kCost);
-  if (!call.out) result = iterator.output();
   return true;
 }
 

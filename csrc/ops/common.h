@@ -1,6 +1,5 @@
-// What every op file shares: dtypes, allocation, the parallel loop and its cost model.
+// What every op file shares: dtypes, the parallel loop and its cost model.
 #pragma once
-#include <ATen/EmptyTensor.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 
@@ -52,15 +51,6 @@ inline bool is_dense(const Tensor& a) { return a.is_contiguous() || a.is_non_ove
 inline bool same_dense_layout(const Tensor& a, const Tensor& b) {
   if (a.is_contiguous() && b.is_contiguous()) return a.sizes() == b.sizes();
   return a.sizes() == b.sizes() && a.strides() == b.strides() && a.is_non_overlapping_and_dense();
-}
-
-// A fresh result for a dense `self`, with the strides TensorIterator would choose.
-inline Tensor empty_like_dense(const Tensor& self, at::ScalarType type) {
-  if (self.is_contiguous()) return Tensor(at::detail::empty_cpu(self.sizes(), type));
-  if (self.is_contiguous(at::MemoryFormat::ChannelsLast)) {
-    return Tensor(at::detail::empty_cpu(self.sizes(), type, false, at::MemoryFormat::ChannelsLast));
-  }
-  return Tensor(at::detail::empty_strided_cpu(self.sizes(), self.strides(), type));
 }
 
 }  // namespace rusttorch

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "result_iterator.h"
+
 namespace rusttorch {
 namespace {
 
@@ -102,19 +104,18 @@ Tensor unary(DecisionPoint& point, const UnaryPlan& plan, const Tensor& self) {
   const UnaryKernel kernel = kernel_at(plan, index);
   if (is_dense(self) && dtype_index(self.scalar_type()) == index) {
     Tensor result = empty_like_dense(self, self.scalar_type());
-    const int64_t size = self.element_size();
-    char* out = static_cast<char*>(result.data_ptr());
+    const int64_t size = self.element_size(), n = self.numel();
     const char* in = static_cast<const char*>(self.const_data_ptr());
-    for_each_range(self.numel(), plan.nanoseconds, [&](int64_t begin, int64_t end) {
-      kernel(out + begin * size, in + begin * size, end - begin, plan.parameters);
-    });
+    write_result(
+        result.data_ptr(), n, size, plan.nanoseconds, 2 * n * size,
+        [&](char* to, int64_t begin, int64_t count) { kernel(to, in + begin * size, count, plan.parameters); });
     return result;
   }
-  Tensor result;
-  auto iterator = plan.promotes_integers ? at::TensorIterator::unary_float_op(result, self)
-                                         : at::TensorIterator::unary_op(result, self);
+  ResultIterator iterator;
+  if (plan.promotes_integers) iterator.build_unary_float_op(Tensor(), self);
+  else iterator.build_unary_op(Tensor(), self);
   run_unary(iterator, kernel, plan);
-  return iterator.output();
+  return iterator.result();
 }
 
 bool unary_out(DecisionPoint& point, const UnaryPlan& plan, const Tensor& self, const Tensor& out) {
@@ -150,23 +151,22 @@ Tensor backward(DecisionPoint& point, const BackwardPlan& plan, const Tensor& gr
   const BackwardKernel kernel = plan.row[index];
   if (same_dense_layout(grad_output, saved)) {
     Tensor result = empty_like_dense(grad_output, grad_output.scalar_type());
-    const int64_t size = grad_output.element_size();
-    char* out = static_cast<char*>(result.data_ptr());
+    const int64_t size = grad_output.element_size(), n = saved.numel();
     const char* grad = static_cast<const char*>(grad_output.const_data_ptr());
     const char* in = static_cast<const char*>(saved.const_data_ptr());
-    for_each_range(saved.numel(), plan.nanoseconds, [&](int64_t begin, int64_t end) {
-      kernel(out + begin * size, grad + begin * size, in + begin * size, end - begin, plan.parameters);
-    });
+    write_result(result.data_ptr(), n, size, plan.nanoseconds, 3 * n * size,
+                 [&](char* to, int64_t begin, int64_t count) {
+                   kernel(to, grad + begin * size, in + begin * size, count, plan.parameters);
+                 });
     return result;
   }
-  Tensor result;
   // The first operand decides the strides of the result.
   const int grad = plan.saved_first ? 2 : 1, in = 3 - grad;
-  auto iterator = plan.saved_first ? at::TensorIterator::binary_op(result, saved, grad_output)
-                                   : at::TensorIterator::binary_op(result, grad_output, saved);
+  ResultIterator iterator;
+  iterator.build_binary_op(Tensor(), plan.saved_first ? saved : grad_output, plan.saved_first ? grad_output : saved);
   run<2>(iterator, plan.nanoseconds, false,
          [&](char** data, const int64_t*, int64_t n) { kernel(data[0], data[grad], data[in], n, plan.parameters); });
-  return iterator.output();
+  return iterator.result();
 }
 
 void run_binary(at::TensorIteratorBase& iterator, BinaryKernel kernel, const Parameters& parameters,

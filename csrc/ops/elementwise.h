@@ -3,7 +3,7 @@
 #pragma once
 #include <ATen/TensorIterator.h>
 
-#include "common.h"
+#include "results.h"
 
 namespace rusttorch {
 

@@ -6,6 +6,7 @@
 #include "autograd.h"
 #include "elementwise.h"
 #include "own_schemas.h"
+#include "result_iterator.h"
 
 namespace rusttorch {
 namespace {
@@ -24,28 +25,27 @@ Tensor cpu(const Tensor& a, const Tensor& b, const Tensor& c) {
   const TernaryKernel kernel = kernels().fused_multiply_add[index];
   if (same_dense_layout(a, b) && same_dense_layout(a, c) && b.scalar_type() == type && c.scalar_type() == type) {
     Tensor result = empty_like_dense(a, type);
-    const int64_t size = a.element_size();
-    char* out = static_cast<char*>(result.data_ptr());
+    const int64_t size = a.element_size(), n = a.numel();
     const char* first = static_cast<const char*>(a.const_data_ptr());
     const char* second = static_cast<const char*>(b.const_data_ptr());
     const char* third = static_cast<const char*>(c.const_data_ptr());
-    for_each_range(a.numel(), kCost, [&](int64_t begin, int64_t end) {
+    write_result(result.data_ptr(), n, size, kCost, 4 * n * size, [&](char* to, int64_t begin, int64_t count) {
       const int64_t offset = begin * size;
-      kernel(out + offset, first + offset, second + offset, third + offset, end - begin, 1, 1, 1);
+      kernel(to, first + offset, second + offset, third + offset, count, 1, 1, 1);
     });
     return result;
   }
-  auto iterator = at::TensorIteratorConfig()
-                      .add_owned_output(Tensor())
-                      .add_owned_const_input(c)  // the first input decides the strides, as in addcmul
-                      .add_owned_const_input(a)
-                      .add_owned_const_input(b)
-                      .allow_cpu_scalars(true)
-                      .promote_inputs_to_common_dtype(true)
-                      .cast_common_dtype_to_outputs(true)
-                      .build();
+  ResultIterator iterator;
+  iterator.build(at::TensorIteratorConfig()
+                     .add_owned_output(Tensor())
+                     .add_owned_const_input(c)  // the first input decides the strides, as in addcmul
+                     .add_owned_const_input(a)
+                     .add_owned_const_input(b)
+                     .allow_cpu_scalars(true)
+                     .promote_inputs_to_common_dtype(true)
+                     .cast_common_dtype_to_outputs(true));
   run_ternary(iterator, kernel, kCost);
-  return iterator.output();
+  return iterator.result();
 }
 
 struct MultiplyAddNode : torch::autograd::Node {

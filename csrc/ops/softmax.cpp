@@ -6,6 +6,7 @@
 
 #include "autograd.h"
 #include "own_schemas.h"
+#include "results.h"
 
 namespace rusttorch {
 namespace {
@@ -73,7 +74,7 @@ bool is_ours(DecisionPoint& point, const Tensor& self, int64_t dim) {
 // ATen returns a contiguous result whatever the layout of `self`.
 Tensor forward(const SoftmaxKernels& kernel, const Tensor& self, int64_t dim) {
   const Tensor input = self.contiguous();
-  Tensor result(at::detail::empty_cpu(self.sizes(), self.scalar_type()));
+  Tensor result = empty_result(self.sizes(), self.scalar_type());
   if (result.numel() == 0) return result;
   const Shape shape = split_at(input, at::maybe_wrap_dim(dim, self.dim()));
   const int64_t bytes = input.element_size();
@@ -93,7 +94,7 @@ Tensor forward(const SoftmaxKernels& kernel, const Tensor& self, int64_t dim) {
 
 Tensor backward(const SoftmaxBackwardKernels& kernel, const Tensor& grad_output, const Tensor& output, int64_t dim) {
   const Tensor grad = grad_output.contiguous(), saved = output.contiguous();
-  Tensor result(at::detail::empty_cpu(grad.sizes(), grad.scalar_type()));
+  Tensor result = empty_result(grad.sizes(), grad.scalar_type());
   if (result.numel() == 0) return result;
   const Shape shape = split_at(grad, at::maybe_wrap_dim(dim, grad.dim()));
   const int64_t bytes = grad.element_size();

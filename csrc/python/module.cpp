@@ -5,6 +5,7 @@
 #include "../ops/counters.h"
 #include "calls.h"
 #include "limits.h"
+#include "memory.h"
 
 namespace py = pybind11;
 
@@ -12,6 +13,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, module) {
   rusttorch::register_calls(module);
   rusttorch::register_fast_calls(module);
   rusttorch::register_limits(module);
+  rusttorch::register_memory(module);
 
   module.def("counters", &rusttorch::read_counters, "Operator -> decision -> count, since the last reset.");
   module.def("reset_counters", &rusttorch::reset_counters, "Sets every counter to zero.");

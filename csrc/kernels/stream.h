@@ -1,0 +1,53 @@
+// Stores that go to memory without first reading the line they fall into. For results that no cache will hold: they save
+// a third of the traffic of an addition. The kernels fill a buffer in the first-level cache, this moves it on, so no
+// kernel exists twice; the detour costs two instructions a vector, hidden behind memory. Torch-free, no vectors of an
+// ISA: 16 bytes at a time fill a line as fast as 64 do.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace rusttorch {
+
+// to[0, bytes) = from[0, bytes); to and from need no alignment. The data is visible to other threads after stream_end().
+inline void stream(void* to, const void* from, int64_t bytes) {
+#if defined(__SSE2__)
+  char* out = static_cast<char*>(to);
+  const char* in = static_cast<const char*>(from);
+  const int64_t before = static_cast<int64_t>(-reinterpret_cast<uintptr_t>(out) & 15);
+  if (before < bytes) {
+    std::memcpy(out, in, static_cast<size_t>(before));
+    int64_t i = before;
+    for (; i + 16 <= bytes; i += 16) {
+      _mm_stream_si128(reinterpret_cast<__m128i*>(out + i), _mm_loadu_si128(reinterpret_cast<const __m128i*>(in + i)));
+    }
+    std::memcpy(out + i, in + i, static_cast<size_t>(bytes - i));
+    return;
+  }
+#elif defined(__aarch64__)
+  char* out = static_cast<char*>(to);
+  const char* in = static_cast<const char*>(from);
+  int64_t i = 0;
+  for (; i + 32 <= bytes; i += 32) {
+    const uint8x16_t low = vld1q_u8(reinterpret_cast<const uint8_t*>(in + i));
+    const uint8x16_t high = vld1q_u8(reinterpret_cast<const uint8_t*>(in + i + 16));
+    asm volatile("stnp %q1, %q2, [%0]" : : "r"(out + i), "w"(low), "w"(high) : "memory");
+  }
+  std::memcpy(out + i, in + i, static_cast<size_t>(bytes - i));
+  return;
+#endif
+  std::memcpy(to, from, static_cast<size_t>(bytes));
+}
+
+inline void stream_end() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
+
+}  // namespace rusttorch

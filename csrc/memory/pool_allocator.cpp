@@ -1,0 +1,112 @@
+#include "pool_allocator.h"
+
+#include <c10/core/CPUAllocator.h>
+#include <pthread.h>
+
+#include <atomic>
+#include <string>
+
+namespace rusttorch::memory {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kPooling = false;
+#else
+constexpr bool kPooling = true;
+#endif
+
+std::atomic<bool> installed{false};
+// The allocator that install() found; ours hands on to it what it does not pool.
+std::atomic<c10::Allocator*> previous{nullptr};
+
+c10::Allocator& stock() {
+  c10::Allocator* const found = previous.load(std::memory_order_acquire);
+  return found ? *found : *c10::GetCPUAllocator();
+}
+
+void free_block(void* data) {
+  if (!data) return;
+  c10::profiledCPUMemoryReporter().Delete(data);
+  if (process_pool().free(data)) return;
+  // raw_deallocate() of memory that the stock allocator gave.
+  if (const auto deleter = stock().raw_deleter()) deleter(data);
+}
+
+c10::DataPtr allocate_pooled(size_t bytes) {
+  void* const data = process_pool().allocate(bytes);
+  if (!data) return stock().allocate(bytes);  // which reports and raises as torch does
+  c10::profiledCPUMemoryReporter().New(data, bytes);
+  return {data, data, &free_block, c10::Device(c10::DeviceType::CPU)};
+}
+
+class ResultAllocator final : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(size_t bytes) override {
+    return kPooling && bytes >= kSmallest ? allocate_pooled(bytes) : stock().allocate(bytes);
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return &free_block; }
+  void copy_data(void* to, const void* from, size_t bytes) const override { default_copy_data(to, from, bytes); }
+};
+
+class ProcessAllocator final : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(size_t bytes) override {
+    const bool pooled = kPooling && bytes >= kSmallest && installed.load(std::memory_order_relaxed);
+    return pooled ? allocate_pooled(bytes) : stock().allocate(bytes);
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return &free_block; }
+  void copy_data(void* to, const void* from, size_t bytes) const override { default_copy_data(to, from, bytes); }
+};
+
+// Allocators live for ever: storage points to the one it came from.
+ProcessAllocator& process_allocator() {
+  static ProcessAllocator& instance = *new ProcessAllocator;
+  return instance;
+}
+
+}  // namespace
+
+c10::Allocator& result_allocator() {
+  static ResultAllocator& instance = *new ResultAllocator;
+  return instance;
+}
+
+Pool& process_pool() {
+  static Pool& instance = []() -> Pool& {
+    Pool& pool = *new Pool(system_memory(), Settings{.limit_bytes = memory_info().total_bytes / 8});
+    pthread_atfork([] { process_pool().prepare_fork(); }, [] { process_pool().after_fork(); },
+                   [] { process_pool().after_fork(); });
+    return pool;
+  }();
+  return instance;
+}
+
+std::string install() {
+  c10::Allocator* const current = c10::GetCPUAllocator();
+  if (current != &process_allocator()) {
+    // One that came after ours may hand requests on to ours, and ours would hand them back.
+    if (previous.load()) return "another library has replaced torchext's allocator since it was installed";
+    process_pool();
+    previous.store(current, std::memory_order_release);
+    c10::SetCPUAllocator(&process_allocator());
+    if (c10::GetCPUAllocator() != &process_allocator()) {
+      previous.store(nullptr);
+      return "another library has registered a CPU allocator with a higher priority";
+    }
+  }
+  installed.store(true);
+  return "";
+}
+
+void uninstall() { installed.store(false); }
+bool is_installed() { return installed.load() && c10::GetCPUAllocator() == &process_allocator(); }
+
+bool is_foreign_allocator() {
+  c10::Allocator* current = c10::GetCPUAllocator();
+  if (current == &process_allocator()) current = previous.load();
+  return current != c10::GetDefaultCPUAllocator();
+}
+
+bool is_pooling() { return kPooling; }
+
+}  // namespace rusttorch::memory
