@@ -180,7 +180,7 @@ def test_environment():
     show = "import torchext; print(sorted(torchext._C.memory.settings().items()))"
     result = run(show, TORCHEXT_ALLOC_CONF="limit_mb:5,decay_ms:70,huge_pages:false")
     assert result.stdout.strip() == "[('decay_ms', 70), ('huge_pages', False), ('limit_bytes', 5242880)]", result.stderr
-    for wrong in ("limit_mb:-1", "limit:5", "huge_pages:yes", "decay_ms"):
+    for wrong in ("limit_mb:-1", "limit_mb:99999999999999", "limit:5", "huge_pages:yes", "decay_ms"):
         result = run("import torchext", TORCHEXT_ALLOC_CONF=wrong)
         assert result.returncode == 1
         assert "ValueError: TORCHEXT_ALLOC_CONF: expected parts of the form limit_mb:<MiB>" in result.stderr

@@ -10,8 +10,9 @@ tensors of 64 KiB and more.
 
 ``TORCHEXT_ALLOC_CONF`` sets the pool up from outside, e.g. ``TORCHEXT_ALLOC_CONF=limit_mb:512,decay_ms:1000``:
 
-- ``limit_mb``: idle memory kept at most, in MiB; default one eighth of RAM, or of the control group's limit.
-- ``decay_ms``: idle memory older than this goes back to the system at a later call; default 10000.
+- ``limit_mb``: idle memory that this process keeps at most, in MiB; default one eighth of RAM, or of the control
+  group's limit. Several processes keep as much each.
+- ``decay_ms``: idle memory older than this goes back to the system at a later large request; default 10000.
 - ``huge_pages``: ``true`` (default) or ``false``: ask for huge pages for blocks of 2 MiB and more.
 """
 
@@ -75,9 +76,9 @@ def set_limit(limit_bytes: int) -> None:
         limit_bytes: 0 keeps nothing.
 
     Raises:
-        ValueError: a negative number.
+        ValueError: a negative number, or one of more than 63 bits.
     """
-    if limit_bytes < 0:
+    if not 0 <= limit_bytes < 1 << 63:
         raise ValueError(f"set_limit(): expected a number of bytes that is not negative, got {limit_bytes}")
     _C.memory.configure(**{**_C.memory.settings(), "limit_bytes": limit_bytes})
 
@@ -114,7 +115,8 @@ def memory_stats(device: Device = None) -> dict[str, int]:
         ``"<what>.all.<figure>"`` for ``what`` in ``requested_bytes`` (as asked for), ``allocated_bytes`` (blocks of
         live tensors), ``reserved_bytes`` (all blocks), ``allocation`` and ``segment`` (numbers of live and of all
         blocks), and ``figure`` in ``current``, ``peak``, ``allocated``, ``freed`` (since the start); then
-        ``num_alloc_retries`` (requests for which idle blocks had to go back to the system) and ``num_ooms``.
+        ``num_alloc_retries`` (requests for which idle blocks had to go back to the system) and ``num_ooms`` (requests
+        that the pool could not serve).
 
     Example:
         >>> import torch, torchext
@@ -187,9 +189,9 @@ def _configure(text: str) -> None:
     settings = dict(_C.memory.settings())
     for part in filter(None, text.split(",")):
         name, _, value = part.partition(":")
-        if name == "limit_mb" and value.isdecimal():
+        if name == "limit_mb" and value.isdecimal() and int(value) < 1 << 43:
             settings["limit_bytes"] = int(value) << 20
-        elif name == "decay_ms" and value.isdecimal():
+        elif name == "decay_ms" and value.isdecimal() and int(value) < 1 << 63:
             settings["decay_ms"] = int(value)
         elif name == "huge_pages" and value in ("true", "false"):
             settings["huge_pages"] = value == "true"

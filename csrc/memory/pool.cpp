@@ -28,12 +28,16 @@ void* Pool::allocate(size_t bytes) noexcept {
   unmap(doomed);
   if (block) return block->data;
   if (void* const data = map_new(bytes, size_class)) return data;
+  bool idle = false;
   {
     const std::lock_guard lock(mutex_);
-    ++statistics_.retries;
+    idle = oldest_ != nullptr;
+    statistics_.retries += idle;
   }
-  release_idle();
-  if (void* const data = map_new(bytes, size_class)) return data;
+  if (idle) {
+    release_idle();
+    if (void* const data = map_new(bytes, size_class)) return data;
+  }
   const std::lock_guard lock(mutex_);
   ++statistics_.failures;
   return nullptr;

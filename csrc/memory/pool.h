@@ -11,6 +11,7 @@
 //   - What waits is bounded: above Settings::limit_bytes the blocks that have waited longest go back to the system, and
 //     so does every block that has waited for Settings::decay_ms; that is looked at during calls, there is no thread.
 //   - When the system refuses memory, everything idle goes back and the request is tried once more.
+//   - The bound is this process's own: each of several processes keeps as much.
 //   - Statistics: exact, at any time.
 //
 // What it does not: split or join blocks, zero memory, serve small requests (the system's allocator is as fast), keep
@@ -59,8 +60,8 @@ struct Statistics {
   Counter reserved_bytes;   // sizes of all mapped blocks, live and idle
   Counter allocations;      // live blocks
   Counter segments;         // mapped blocks
-  int64_t retries = 0;      // requests that made the pool give back what was idle, and
-  int64_t failures = 0;     // those that failed all the same
+  int64_t retries = 0;      // requests that made the pool give back what was idle
+  int64_t failures = 0;     // requests the pool could not serve; the caller may have another allocator
 };
 
 class Pool {

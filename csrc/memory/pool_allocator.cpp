@@ -9,7 +9,12 @@
 namespace rusttorch::memory {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define RUSTTORCH_ADDRESS_SANITIZER  // clang's way to say it
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(RUSTTORCH_ADDRESS_SANITIZER)
 constexpr bool kPooling = false;
 #else
 constexpr bool kPooling = true;
@@ -26,11 +31,17 @@ c10::Allocator& stock() {
 
 void free_block(void* data) {
   if (!data) return;
-  c10::profiledCPUMemoryReporter().Delete(data);
-  if (process_pool().free(data)) return;
-  // raw_deallocate() of memory that the stock allocator gave.
-  if (const auto deleter = stock().raw_deleter()) deleter(data);
+  c10::profiledCPUMemoryReporter().Delete(data);  // before the block can be another tensor's
+  process_pool().free(data);
 }
+
+// raw_deallocate(): `data` may also be what the stock allocator gave for a small request.
+void free_any(void* data) {
+  if (process_pool().owns(data)) return free_block(data);
+  stock().raw_deleter()(data);
+}
+// Requests that are not pooled come with the stock allocator's deleter; so there is a raw interface if that one has one.
+c10::DeleterFnPtr raw_deleter_of_both() { return stock().raw_deleter() ? &free_any : nullptr; }
 
 c10::DataPtr allocate_pooled(size_t bytes) {
   void* const data = process_pool().allocate(bytes);
@@ -44,7 +55,7 @@ class ResultAllocator final : public c10::Allocator {
   c10::DataPtr allocate(size_t bytes) override {
     return kPooling && bytes >= kSmallest ? allocate_pooled(bytes) : stock().allocate(bytes);
   }
-  c10::DeleterFnPtr raw_deleter() const override { return &free_block; }
+  c10::DeleterFnPtr raw_deleter() const override { return raw_deleter_of_both(); }
   void copy_data(void* to, const void* from, size_t bytes) const override { default_copy_data(to, from, bytes); }
 };
 
@@ -54,7 +65,7 @@ class ProcessAllocator final : public c10::Allocator {
     const bool pooled = kPooling && bytes >= kSmallest && installed.load(std::memory_order_relaxed);
     return pooled ? allocate_pooled(bytes) : stock().allocate(bytes);
   }
-  c10::DeleterFnPtr raw_deleter() const override { return &free_block; }
+  c10::DeleterFnPtr raw_deleter() const override { return raw_deleter_of_both(); }
   void copy_data(void* to, const void* from, size_t bytes) const override { default_copy_data(to, from, bytes); }
 };
 
@@ -99,7 +110,7 @@ std::string install() {
 }
 
 void uninstall() { installed.store(false); }
-bool is_installed() { return installed.load() && c10::GetCPUAllocator() == &process_allocator(); }
+bool is_installed() { return kPooling && installed.load() && c10::GetCPUAllocator() == &process_allocator(); }
 
 bool is_foreign_allocator() {
   c10::Allocator* current = c10::GetCPUAllocator();

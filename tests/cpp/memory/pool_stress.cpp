@@ -43,13 +43,14 @@ int main(int count, char** arguments) {
         continue;
       }
       *data = char(thread);
+      bool sent = false;
       if (i % 2 == 0) {
         Mailbox& neighbour = mailboxes[size_t(thread + 1) % kThreads];
         const std::lock_guard lock(neighbour.mutex);
-        neighbour.blocks.emplace_back(data, char(thread));
-      } else {
-        own.emplace_back(data, char(thread));
+        sent = neighbour.blocks.size() < 64;  // a neighbour that has ended empties it no more
+        if (sent) neighbour.blocks.emplace_back(data, char(thread));
       }
+      if (!sent) own.emplace_back(data, char(thread));
       if (own.size() > 32) {
         for (const auto& block : own) give_back(block);
         own.clear();

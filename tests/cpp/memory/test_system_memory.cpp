@@ -32,7 +32,6 @@ TEST(SystemMemory, InfoIsPlausible) {
   const MemoryInfo info = memory_info();
   EXPECT_GT(info.total_bytes, size_t(64) << 20);
   EXPECT_LE(info.free_bytes, info.total_bytes);
-  EXPECT_GT(info.free_bytes, 0u);
 }
 
 }  // namespace
