@@ -32,7 +32,7 @@ struct Relu : Activation<Relu, at::_ops::relu, at::_ops::threshold_backward> {
   static constexpr const char* kName = "Relu";
   static constexpr bool kFusible = true, kSavesResult = true, kInplaceSavesResult = true;
   static UnaryPlan plan() {
-    return {.row = kernels().relu, .nanoseconds = 0.08, .integer_row = kernels().relu_integer};
+    return {.row = kernels().relu, .nanoseconds = 0.12, .integer_row = kernels().relu_integer};
   }
   static BackwardPlan backward_plan(const Scalar& threshold) {
     if (threshold.toDouble() != 0) return {};
@@ -47,7 +47,7 @@ struct LeakyRelu : Activation<LeakyRelu, at::_ops::leaky_relu, at::_ops::leaky_r
   static constexpr const char* kName = "LeakyRelu";
   static constexpr bool kFusible = true, kInplaceSavesResult = true;
   static UnaryPlan plan(const Scalar& negative_slope) {
-    return {.row = kernels().leaky_relu, .parameters = {.a = negative_slope.toDouble()}, .nanoseconds = 0.08};
+    return {.row = kernels().leaky_relu, .parameters = {.a = negative_slope.toDouble()}, .nanoseconds = 0.12};
   }
   static BackwardPlan backward_plan(const Scalar& negative_slope, bool saved_is_result) {
     // From the result, the sign of the input is known for positive slopes only; ATen raises otherwise.

@@ -223,9 +223,8 @@ void run_broadcast(const BinaryCall& call, const Broadcast& shape, BinaryKernel 
   char* out = static_cast<char*>((call.out ? *call.out : result).data_ptr());
   const char* a = static_cast<const char*>(call.self->const_data_ptr());
   const char* b = static_cast<const char*>(call.other->const_data_ptr());
-  // Streaming ends in a fence for each row: not for short ones.
-  const bool streams =
-      !call.out && columns * size >= 8 * kStreamBytes && 2 * shape.rows * columns * size > streaming_threshold();
+  // A row of a few lines would go out in pieces: not those.
+  const bool streams = !call.out && columns * size >= 512 && 2 * shape.rows * columns * size > streaming_threshold();
   for_each_range(shape.rows, kCost * static_cast<double>(columns), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const int64_t offset = row * columns * size;
@@ -235,6 +234,7 @@ void run_broadcast(const BinaryCall& call, const Broadcast& shape, BinaryKernel 
                parameters);
       });
     }
+    if (streams) stream_end();
   });
 }
 

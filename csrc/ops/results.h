@@ -23,7 +23,7 @@ inline constexpr double kStreamedNanoseconds = 0.2;
 inline constexpr int64_t kStreamBytes = 2048;
 
 // Writes elements [begin, end) of `size` bytes to `out`: compute(to, begin, count) computes `count` of them from `begin`
-// on and writes them to `to`.
+// on and writes them to `to`. Call stream_end() after the last piece that streams.
 template <class Compute>
 void write_range(char* out, int64_t begin, int64_t end, int64_t size, bool streams, const Compute& compute) {
   if (!streams) return compute(out + begin * size, begin, end - begin);
@@ -34,7 +34,6 @@ void write_range(char* out, int64_t begin, int64_t end, int64_t size, bool strea
     compute(buffer, begin, count);
     stream(out + begin * size, buffer, count * size);
   }
-  stream_end();
 }
 
 // Writes out[0, n), elements of `size` bytes, as write_range does, in parallel when the work pays for it: an element takes
@@ -44,8 +43,10 @@ template <class Compute>
 void write_result(void* out, int64_t n, int64_t size, double nanoseconds, int64_t bytes_moved, const Compute& compute) {
   char* const data = static_cast<char*>(out);
   const bool streams = bytes_moved > streaming_threshold() && nanoseconds <= kStreamedNanoseconds;
-  for_each_range(n, nanoseconds,
-                 [&](int64_t begin, int64_t end) { write_range(data, begin, end, size, streams, compute); });
+  for_each_range(n, nanoseconds, [&](int64_t begin, int64_t end) {
+    write_range(data, begin, end, size, streams, compute);
+    if (streams) stream_end();
+  });
 }
 
 }  // namespace rusttorch
