@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles every unit of csrc/ops and csrc/python, syntax only, against the headers of a torch version, with $CXX (g++).
+# Compiles every unit that sees torch, syntax only, against the headers of a torch version, with $CXX (g++).
 # usage: tools/check_headers.sh [version | installed], default 2.11.0, the oldest that is meant to compile.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,5 +27,5 @@ openmp=-fopenmp  # clang parses it only with libomp installed: its headers bring
 flags=(-std=c++20 -fsyntax-only $openmp -DTORCH_EXTENSION_NAME=_C -isystem "$include"
   -isystem "$include/torch/csrc/api/include"
   -isystem "$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')")
-printf '%s\0' csrc/ops/*.cpp csrc/python/*.cpp | xargs -0 -n 1 -P "$(nproc)" "$CXX" "${flags[@]}"
-echo "All units of csrc/ops and csrc/python compile on the headers of torch $version with $CXX."
+printf '%s\0' csrc/memory/*.cpp csrc/ops/*.cpp csrc/python/*.cpp | xargs -0 -n 1 -P "$(nproc)" "$CXX" "${flags[@]}"
+echo "All units that see torch compile on the headers of torch $version with $CXX."
