@@ -238,8 +238,9 @@ def test_special_values_of_activations(name, instruction_set):
     else:
         assert_units(result, expected, ULPS[name], name)
     for dtype in (torch.float64, torch.bfloat16, torch.float16):
+        # Against float64: where oneDNN serves float32 and bfloat16, torch's own gelu(inf) is nan.
         special = torch.tensor([torch.nan, torch.inf, 0.0, -0.0], dtype=dtype)
-        assert_same_bits(row.function(special), row.original(special), dtype)
+        assert_same_bits(row.function(special), row.original(special.double()).to(dtype), dtype)
 
 
 def test_negative_zero_and_nan():

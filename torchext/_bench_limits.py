@@ -29,10 +29,9 @@ class Work(NamedTuple):
 
 
 # The shortest forms known to us that reach the promised accuracy, counted from their formulas (csrc/kernels:
-# math_float.h, math_gated.h, activations.h). The parts, in instructions:
+# math_float.h, piecewise.h, activations.h). The parts, in instructions:
 #   exp          12  clamp, magic-number rounding 2, reduction 2, r^2, series 4, last steps 2
-#   log1p_unit   10  e^2, polynomial of degree 8, last step
-#   normal_tail  26  exp of a square in two parts 17, two polynomials 9
+#   piecewise    13  clamp, interval 4, u^2, polynomial of degree 7 (6: one less); look-ups are not counted
 # Additions count at the rate of multiply-adds; a CPU with separate adders may exceed the limit a little. float64 needs
 # longer polynomials than the float32 ones counted here: its fractions read too low.
 FORWARD = {
@@ -45,11 +44,11 @@ FORWARD = {
     "leaky_relu": Work(1),
     "elu": Work(15),  # exp less 1, three scales
     "selu": Work(15),
-    "gelu": Work(30, 1),  # normal_tail, combine 4
-    "gelu_tanh": Work(24, 1),  # cubic in two parts 8, its exp 13, gate 3
+    "gelu": Work(14),  # piecewise, combine
+    "gelu_tanh": Work(14),
     "sigmoid": Work(13, 1),  # exp, add
     "tanh": Work(24, 1),  # exp and an odd polynomial of degree 13, each for its range
-    "softplus": Work(26),  # scale, exp, log1p_unit, max, add, scale
+    "softplus": Work(14),  # piecewise, max, add
     "softsign": Work(1, 1),
     "silu": Work(15, 1),  # exp, gate 3
     "mish": Work(17, 1),  # exp, n = e (e + 2), x n / (n + 2)
@@ -67,8 +66,8 @@ BACKWARD = {
     "leaky_relu": Work(1),
     "elu": Work(3),
     "selu": Work(3),
-    "gelu": Work(30, 1),
-    "gelu_tanh": Work(31, 1),
+    "gelu": Work(15),  # piecewise, 1 - p, scale
+    "gelu_tanh": Work(15),
     "sigmoid": Work(3),
     "tanh": Work(2),
     "softplus": Work(16, 1),

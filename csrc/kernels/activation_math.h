@@ -3,6 +3,7 @@
 #pragma once
 #include "math_double.h"
 #include "math_float.h"
+#include "piecewise.h"
 
 #ifdef RUSTTORCH_ISA
 namespace rusttorch::RUSTTORCH_ISA {
@@ -25,8 +26,8 @@ RUSTTORCH_INLINE Vec<double> exp_raised_times(Vec<double> x, Vec<double> y) { re
 RUSTTORCH_INLINE Vec<double> expm1_nonpositive(Vec<double> x) { return expm1(x); }
 RUSTTORCH_INLINE Vec<double> log1p_unit(Vec<double> e) { return log1p(e); }
 
-// The normal distribution for t >= 0: (1 + tail) power = 2^32 e^(-t^2/2), 0 from 14.83 on, where tail > 0 keeps the sign
-// of zero (see exp_zero); ratio = Phi(-t) / e^(-t^2/2) = erfcx(t / sqrt 2) / 2, and t_ratio = t ratio.
+// The normal distribution for t >= 0: (1 + tail) power = 2^32 e^(-t^2/2), 0 from 14.83 on, where tail > 0 keeps the
+// sign of zero (see exp_zero); ratio = Phi(-t) / e^(-t^2/2) = erfcx(t / sqrt 2) / 2, and t_ratio = t ratio.
 // t^2 is kept in two parts: its rounding error, up to 4e-6, would cost 60 ULP of the exponential. With p and s of
 // degree 4, all coefficients positive, ratio = p / (sqrt(2 pi) t p + s), fitted on [0, 13.3] to relative 1.6e-8. The
 // numerator returns in the denominator and s is small for large t, so rounding errors of p cancel there: 2 ULP less
@@ -50,23 +51,41 @@ RUSTTORCH_INLINE NormalTerms normal_terms(Vec<float> t) {
   return {fma(u, p_rest, Vec<float>(1.0f)) / denominator, t_p / denominator, tail, power};
 }
 
-// x Phi(x) = max(x, 0) - t Phi(-t), t = |x|: no cancellation on either side. The maximum is x - min(x, 0), because
-// -inf - -inf gives the NaN that PyTorch gives for -inf; as -0 for x < 0 it leaves -0 where the rest underflows. float:
-// ULP 4 (3.42).
-RUSTTORCH_INLINE Vec<float> gelu_erf(Vec<float> x) {
+// max(x, 0); NaN and -0 pass.
+template <class V>
+RUSTTORCH_INLINE V relu(V x) {
+  return select(x < V(0), V(0), x);
+}
+
+// x Phi(x) = max(x, 0) - t Phi(-t), t = |x|: no cancellation on either side.
+RUSTTORCH_INLINE Vec<float> gelu_erf_tail(Vec<float> x) {  // any x <= 0; -inf * 0 gives the NaN that PyTorch gives
   const NormalTerms normal = normal_terms(abs(x));
   const Vec<float> raised = normal.t_ratio * normal.power;
   const Vec<float> positive = copysign(x - min_number(Vec<float>(0.0f), x), x);
   return fnma(fma(normal.tail, raised, raised), Vec<float>(kLowered), positive);
 }
+RUSTTORCH_INLINE Vec<float> gelu_erf(Vec<float> x) {
+  const Vec<float> end(kNormalTail.end()), t = min_number(end, abs(x)), result = fnma(t, kNormalTail(t), relu(x));
+  const Mask<float> tail = x < -end;  // above `end` the second term is below half a ULP
+  return any(tail) ? select(tail, gelu_erf_tail(x), result) : result;
+}
 RUSTTORCH_INLINE Vec<double> gelu_erf(Vec<double> x) { return x * normal_cdf(x); }
-// Phi(x) + x phi(x): with left = Phi(-t) - t phi(t), left for x < 0 and 1 - left otherwise. NaN for +-inf.
-RUSTTORCH_INLINE Vec<float> gelu_erf_derivative(Vec<float> x) {
+// Phi(x) + x phi(x) = p for x < 0 and 1 - p otherwise, with p = Phi(-t) - t phi(t). NaN for +-inf.
+RUSTTORCH_INLINE Vec<float> mirrored(Vec<float> x, Vec<float> p) {
+  return select(x < Vec<float>(0.0f), p, Vec<float>(1.0f) - p);
+}
+RUSTTORCH_INLINE Vec<float> gelu_erf_derivative_tail(Vec<float> x) {  // any x
   const Vec<float> t = abs(x), lowered(kLowered), slope(0.39894228f);
   const NormalTerms normal = normal_terms(t);
   const Vec<float> raised = fnma(slope, t, normal.ratio) * normal.power;
   const Vec<float> left = fma(normal.tail, raised, raised);
   return select(x < Vec<float>(0.0f), left * lowered, fnma(left, lowered, Vec<float>(1.0f)));
+}
+RUSTTORCH_INLINE Vec<float> gelu_erf_derivative(Vec<float> x) {
+  const Vec<float> end(kNormalTailSlope.end()), t = abs(x);
+  const Vec<float> result = mirrored(x, kNormalTailSlope(min_number(end, t)));
+  const Mask<float> tail = t > end;
+  return any(tail) ? select(tail, gelu_erf_derivative_tail(x), result) : result;
 }
 RUSTTORCH_INLINE Vec<double> gelu_erf_derivative(Vec<double> x) {
   const Vec<double> half(0.5), square = x * x, lost = fma(x, x, -square);
@@ -111,6 +130,44 @@ RUSTTORCH_INLINE V gated_derivative(V x, V e32, V slope) {
   const V sum = fma(select(x < V(0), e32, V(kRaised)), e_plus_1, (x * e32) * slope);
   return sum / (e_plus_1 * e_plus_1) * lowered;
 }
+
+// x / (1 + e^-2u), u = sqrt(2/pi) (x + 0.044715 x^3).
+template <class V>
+RUSTTORCH_INLINE V gelu_tanh_tail(V x) {  // any x
+  return gated(x, gelu_tanh_exponential(negative_abs(x)));
+}
+RUSTTORCH_INLINE Vec<float> gelu_tanh(Vec<float> x) {
+  const Vec<float> end(kGate.end()), t = min_number(end, abs(x)), result = fnma(t, kGate(t), relu(x));
+  const Mask<float> tail = x < -end;  // above `end` the second term is below half a ULP
+  return any(tail) ? select(tail, gelu_tanh_tail(x), result) : result;
+}
+RUSTTORCH_INLINE Vec<double> gelu_tanh(Vec<double> x) { return gelu_tanh_tail(x); }
+// Its derivative.
+template <class V>
+RUSTTORCH_INLINE V gelu_tanh_derivative_tail(V x) {  // any x; slope = 2u'; from |x| = 40 on e = 0: no overflow
+  const V t = min_number(V(40), abs(x));
+  const V slope = fma(t * t, V(0.21406444881780075), V(1.5957691216057308));
+  return gated_derivative(x, gelu_tanh_exponential(negative_abs(x)), slope);
+}
+RUSTTORCH_INLINE Vec<float> gelu_tanh_derivative(Vec<float> x) {
+  const Vec<float> end(kGateSlope.end()), t = abs(x);
+  const Vec<float> result = mirrored(x, kGateSlope(min_number(end, t)));
+  const Mask<float> tail = t > end;
+  return any(tail) ? select(tail, gelu_tanh_derivative_tail(x), result) : result;
+}
+RUSTTORCH_INLINE Vec<double> gelu_tanh_derivative(Vec<double> x) { return gelu_tanh_derivative_tail(x); }
+
+// log(1 + e^-|x|), as a summand of max(x, 0).
+template <class V>
+RUSTTORCH_INLINE V softplus_term_tail(V x) {  // any x
+  return log1p_unit(exp_raised(negative_abs(x)) * V(kLowered));
+}
+RUSTTORCH_INLINE Vec<float> softplus_term(Vec<float> x) {
+  const Vec<float> end(kLogOfOnePlusExp.end()), t = abs(x), result = kLogOfOnePlusExp(min_number(end, t));
+  const Mask<float> tail = t > end;
+  return any(tail) ? select(tail, softplus_term_tail(x), result) : result;
+}
+RUSTTORCH_INLINE Vec<double> softplus_term(Vec<double> x) { return softplus_term_tail(x); }
 
 }  // namespace rusttorch::RUSTTORCH_ISA
 #endif

@@ -82,8 +82,8 @@ RUSTTORCH_INLINE Vec<float> exp(Vec<float> x) {
   return fma(e.main + e.rest, first, first) * second;
 }
 
-// 2^shift e^x for x <= 88 - shift ln 2; 0 where the shifted value leaves the normal range, that is from -(126.5 + shift)
-// ln 2 down. Smaller arguments are raised to exp_zero(shift), where r and the tail are positive: 0 y keeps y's sign.
+// 2^shift e^x for x <= 88 - shift ln 2; 0 where the shifted value leaves the normal range, that is from
+// -(126.5 + shift) ln 2 down. Smaller arguments are raised to exp_zero(shift), where r and the tail are positive: 0 y keeps y's sign.
 // ULP 1.04, 1.8 ns. The shift is worth its later division where e^x alone would lose digits below 2^-126.
 constexpr float exp_zero(int shift) { return float(-(127 + shift) * 0.69314718055994531 + 0.125); }
 template <int shift>

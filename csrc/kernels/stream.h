@@ -1,5 +1,5 @@
-// Stores that go to memory without first reading the line they fall into. For results that no cache will hold: they save
-// a third of the traffic of an addition. The kernels fill a buffer in the first-level cache, this moves it on, so no
+// Stores that go to memory without first reading the line they fall into. For results that no cache will hold: they
+// save a quarter of the traffic of an addition. The kernels fill a buffer in the first-level cache, this moves it on, so no
 // kernel exists twice; the detour costs two instructions a vector, hidden behind memory. Torch-free, no vectors of an
 // ISA: 16 bytes at a time fill a line as fast as 64 do.
 #pragma once
@@ -14,7 +14,7 @@
 
 namespace rusttorch {
 
-// to[0, bytes) = from[0, bytes); to and from need no alignment. The data is visible to other threads after stream_end().
+// to[0, bytes) = from[0, bytes), of any alignment. Other threads see the data after stream_end().
 inline void stream(void* to, const void* from, int64_t bytes) {
 #if defined(__SSE2__)
   char* out = static_cast<char*>(to);

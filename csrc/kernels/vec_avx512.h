@@ -269,7 +269,7 @@ RUSTTORCH_INLINE Vec<int64_t> select(Mask<int64_t> mask, Vec<int64_t> yes, Vec<i
   return Vec<int64_t>(_mm512_mask_blend_epi64(mask.raw, no.raw, yes.raw));
 }
 RUSTTORCH_INLINE bool any(Mask<float> mask) { return mask.raw != 0; }
-RUSTTORCH_INLINE bool all(Mask<float> mask) { return mask.raw == 0xffff; }
+RUSTTORCH_INLINE bool all(Mask<float> mask) { return _mm512_kortestc(mask.raw, mask.raw); }
 RUSTTORCH_INLINE bool any(Mask<double> mask) { return mask.raw != 0; }
 RUSTTORCH_INLINE bool all(Mask<double> mask) { return mask.raw == 0xff; }
 RUSTTORCH_INLINE bool any(Mask<int32_t> mask) { return mask.raw != 0; }
@@ -407,12 +407,11 @@ RUSTTORCH_INLINE Vec<int64_t> swap_lanes_2(Vec<int64_t> v) {
 RUSTTORCH_INLINE Vec<int64_t> swap_lanes_1(Vec<int64_t> v) {
   return Vec<int64_t>(swap_lanes_2(Vec<int32_t>(v.raw)).raw);
 }
-template <class T>
-RUSTTORCH_INLINE T first_lane(Vec<T> v) {
-  T value;
-  v.store(&value, 1);
-  return value;
-}
+// Moves, not a masked store and a load: the load would wait for the store to leave the queue, 20 cycles.
+RUSTTORCH_INLINE float first_lane(Vec<float> v) { return _mm512_cvtss_f32(v.raw); }
+RUSTTORCH_INLINE double first_lane(Vec<double> v) { return _mm512_cvtsd_f64(v.raw); }
+RUSTTORCH_INLINE int32_t first_lane(Vec<int32_t> v) { return _mm_cvtsi128_si32(_mm512_castsi512_si128(v.raw)); }
+RUSTTORCH_INLINE int64_t first_lane(Vec<int64_t> v) { return _mm_cvtsi128_si64(_mm512_castsi512_si128(v.raw)); }
 template <class T>
 RUSTTORCH_INLINE T reduce_add(Vec<T> v) {
   if constexpr (sizeof(T) == 4) v = v + swap_lanes_8(v);

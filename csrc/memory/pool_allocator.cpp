@@ -50,35 +50,32 @@ c10::DataPtr allocate_pooled(size_t bytes) {
   return {data, data, &free_block, c10::Device(c10::DeviceType::CPU)};
 }
 
-class ResultAllocator final : public c10::Allocator {
+// Pools while its flag is set; else, and for small requests, the stock allocator serves.
+class PoolAllocator final : public c10::Allocator {
  public:
+  explicit PoolAllocator(const std::atomic<bool>& pools) : pools_(pools) {}
   c10::DataPtr allocate(size_t bytes) override {
-    return kPooling && bytes >= kSmallest ? allocate_pooled(bytes) : stock().allocate(bytes);
-  }
-  c10::DeleterFnPtr raw_deleter() const override { return raw_deleter_of_both(); }
-  void copy_data(void* to, const void* from, size_t bytes) const override { default_copy_data(to, from, bytes); }
-};
-
-class ProcessAllocator final : public c10::Allocator {
- public:
-  c10::DataPtr allocate(size_t bytes) override {
-    const bool pooled = kPooling && bytes >= kSmallest && installed.load(std::memory_order_relaxed);
+    const bool pooled = kPooling && bytes >= kSmallest && pools_.load(std::memory_order_relaxed);
     return pooled ? allocate_pooled(bytes) : stock().allocate(bytes);
   }
   c10::DeleterFnPtr raw_deleter() const override { return raw_deleter_of_both(); }
   void copy_data(void* to, const void* from, size_t bytes) const override { default_copy_data(to, from, bytes); }
+
+ private:
+  const std::atomic<bool>& pools_;
 };
 
 // Allocators live for ever: storage points to the one it came from.
-ProcessAllocator& process_allocator() {
-  static ProcessAllocator& instance = *new ProcessAllocator;
+PoolAllocator& process_allocator() {
+  static PoolAllocator& instance = *new PoolAllocator(installed);
   return instance;
 }
 
 }  // namespace
 
 c10::Allocator& result_allocator() {
-  static ResultAllocator& instance = *new ResultAllocator;
+  static const std::atomic<bool> always{true};
+  static PoolAllocator& instance = *new PoolAllocator(always);
   return instance;
 }
 

@@ -2,11 +2,13 @@
 #pragma once
 #include <c10/core/Allocator.h>
 
+#include <string>
+
 #include "pool.h"
 
 namespace rusttorch::memory {
 
-// Results of our operators: from the pool from kPooledResult bytes on, below from the process's allocator.
+// Results of our operators: from the pool from kSmallest bytes on, below from the process's allocator.
 c10::Allocator& result_allocator();
 
 // Makes the pool the allocator of every CPU tensor of the process (c10::SetCPUAllocator). Registered once, at the first

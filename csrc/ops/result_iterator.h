@@ -1,10 +1,8 @@
 // A TensorIterator whose result is fresh and from the pool, for layouts that are not dense.
 #pragma once
-#include <ATen/EmptyTensor.h>
 #include <ATen/TensorIterator.h>
 #include <torch/headeronly/version.h>
 
-#include "../memory/pool_allocator.h"
 #include "results.h"
 
 namespace rusttorch {
@@ -33,10 +31,8 @@ class ResultIterator final : public at::TensorIteratorBase {
  private:
   void allocate(at::IntArrayRef sizes, at::IntArrayRef strides, const at::TensorOptions& options) {
     const at::ScalarType type = at::typeMetaToScalarType(options.dtype());
-    constexpr c10::DispatchKeySet cpu(c10::DispatchKey::CPU);
-    c10::Allocator* const pool = &memory::result_allocator();
-    result_ = strides.empty() ? Tensor(at::detail::empty_generic(sizes, pool, cpu, type, options.memory_format_opt()))
-                              : Tensor(at::detail::empty_strided_generic(sizes, strides, pool, cpu, type));
+    result_ = strides.empty() ? empty_result(sizes, type, options.memory_format_opt())
+                              : empty_strided_result(sizes, strides, type);
   }
 
   Tensor result_;

@@ -1,7 +1,6 @@
 #include "results.h"
 
 #include <ATen/EmptyTensor.h>
-
 #include <unistd.h>
 
 #include <cstdio>
@@ -13,9 +12,6 @@ namespace {
 
 constexpr c10::DispatchKeySet kCpu(c10::DispatchKey::CPU);
 
-// Above the last-level cache's size, bytes that were just written do not stay in it. Measured with 32 MiB (2 Zen 3 cores,
-// float32 add, pooled; streamed over plain): 24 MB 1.1, 48 MB 0.8, 192 MB 0.75.
-//
 // The last-level cache as this process sees it. sysconf adds up the whole socket on some processors; the kernel's own
 // description is of one cache.
 int64_t last_level_cache_bytes() {
@@ -36,23 +32,27 @@ int64_t last_level_cache_bytes() {
 
 }  // namespace
 
+// Beyond the last-level cache, bytes that were just written do not stay in it. Measured with 32 MiB (2 Zen 3 cores,
+// float32 add, pooled; streamed over plain): 24 MB 1.1, 48 MB 0.8, 192 MB 0.75.
 std::atomic<int64_t>& streaming_threshold() {
   static std::atomic<int64_t>& bytes = *new std::atomic<int64_t>(last_level_cache_bytes());
   return bytes;
 }
 
-Tensor empty_result(at::IntArrayRef sizes, at::ScalarType type) {
-  return Tensor(at::detail::empty_generic(sizes, &memory::result_allocator(), kCpu, type, std::nullopt));
+Tensor empty_result(at::IntArrayRef sizes, at::ScalarType type, std::optional<at::MemoryFormat> memory_format) {
+  return Tensor(at::detail::empty_generic(sizes, &memory::result_allocator(), kCpu, type, memory_format));
+}
+
+Tensor empty_strided_result(at::IntArrayRef sizes, at::IntArrayRef strides, at::ScalarType type) {
+  return Tensor(at::detail::empty_strided_generic(sizes, strides, &memory::result_allocator(), kCpu, type));
 }
 
 Tensor empty_like_dense(const Tensor& self, at::ScalarType type) {
   if (self.is_contiguous()) return empty_result(self.sizes(), type);
   if (self.is_contiguous(at::MemoryFormat::ChannelsLast)) {
-    return Tensor(at::detail::empty_generic(self.sizes(), &memory::result_allocator(), kCpu, type,
-                                            at::MemoryFormat::ChannelsLast));
+    return empty_result(self.sizes(), type, at::MemoryFormat::ChannelsLast);
   }
-  return Tensor(
-      at::detail::empty_strided_generic(self.sizes(), self.strides(), &memory::result_allocator(), kCpu, type));
+  return empty_strided_result(self.sizes(), self.strides(), type);
 }
 
 }  // namespace rusttorch

@@ -10,8 +10,10 @@ namespace rusttorch {
 // Bytes an operation must move before its result is written around the caches; see results.cpp. Benches and tests set it.
 std::atomic<int64_t>& streaming_threshold();
 
-// A contiguous result from the pool (csrc/memory).
-Tensor empty_result(at::IntArrayRef sizes, at::ScalarType type);
+// Results from the pool (csrc/memory): in a memory format, contiguous unless told, or with given strides.
+Tensor empty_result(at::IntArrayRef sizes, at::ScalarType type,
+                    std::optional<at::MemoryFormat> memory_format = std::nullopt);
+Tensor empty_strided_result(at::IntArrayRef sizes, at::IntArrayRef strides, at::ScalarType type);
 // A fresh result for a dense `self`, with the strides TensorIterator would choose.
 Tensor empty_like_dense(const Tensor& self, at::ScalarType type);
 

@@ -78,6 +78,7 @@ using __m512 = emulated::Register<64, float>;
 using __m512d = emulated::Register<64, double>;
 using __m512i = emulated::Register<64, int>;
 using __m256i = emulated::Register<32, int>;
+using __m128i = emulated::Register<16, int>;
 using __mmask16 = uint16_t;
 using __mmask8 = uint8_t;
 using _MM_PERM_ENUM = int;
@@ -214,6 +215,12 @@ EMULATED __m512i _mm512_castpd_si512(__m512d a) { return std::bit_cast<__m512i>(
 EMULATED __m512 _mm512_castsi512_ps(__m512i a) { return std::bit_cast<__m512>(a); }
 EMULATED __m512d _mm512_castsi512_pd(__m512i a) { return std::bit_cast<__m512d>(a); }
 EMULATE(__m256i, _mm512_castsi512_si256, int64_t, 4, A(int64_t), __m512i a)
+EMULATE(__m128i, _mm512_castsi512_si128, int64_t, 2, A(int64_t), __m512i a)
+EMULATED float _mm512_cvtss_f32(__m512 a) { return a.get<float>(0); }
+EMULATED double _mm512_cvtsd_f64(__m512d a) { return a.get<double>(0); }
+EMULATED int32_t _mm_cvtsi128_si32(__m128i a) { return a.get<int32_t>(0); }
+EMULATED int64_t _mm_cvtsi128_si64(__m128i a) { return a.get<int64_t>(0); }
+EMULATED int _mm512_kortestc(__mmask16 a, __mmask16 b) { return (a | b) == 0xffff; }
 EMULATE(__m512i, _mm512_castsi256_si512, int64_t, 8, k < 4 ? A(int64_t) : -1, __m256i a)  // the upper half is undefined
 EMULATE(__m256i, _mm512_extracti64x4_epi64, int64_t, 4, a.get<int64_t>(k + 4 * (half & 1)), __m512i a, int half)
 EMULATE(__m512i, _mm512_inserti64x4, int64_t, 8, k / 4 == (half & 1) ? b.get<int64_t>(k % 4) : A(int64_t), __m512i a,
