@@ -76,7 +76,7 @@ struct RowSum {  // in the order of softmax.h
 
 // max_number drops a NaN, which then makes the sum NaN: the result is the same, with one instruction a vector.
 template <class T>
-RUSTTORCH_INLINE Vec<Compute<T>> row_max(const T* in, int64_t size, bool overrun) {
+RUSTTORCH_INLINE Compute<T> row_max(const T* in, int64_t size, bool overrun) {
   using V = Vec<Compute<T>>;
   const Compute<T> lowest = -std::numeric_limits<Compute<T>>::infinity();
   constexpr int count = Line<T>::vectors < 4 ? 4 : Line<T>::vectors;  // enough to keep both load ports busy
@@ -91,7 +91,7 @@ RUSTTORCH_INLINE Vec<Compute<T>> row_max(const T* in, int64_t size, bool overrun
     for (int k = 0; k < Line<T>::vectors; ++k) max[k] = max_number(line.v[k], max[k]);
   }
   for (int k = 1; k < count; ++k) max[0] = max_number(max[k], max[0]);
-  return V(reduce_max(max[0]));
+  return reduce_max_number(max[0]);
 }
 
 template <class T>
@@ -99,17 +99,14 @@ RUSTTORCH_INLINE void exponentials_of(Line<T>& line, Vec<Compute<T>> max) {
   for (int k = 0; k < Line<T>::vectors; ++k) line.v[k] = shifted_exponential(line.v[k], max);
 }
 
-// [size] -> [size]. Three passes: maximum, sum of exponentials, result. `kept` has room for the exponentials (whole
-// lines if overrun), or is null: then the third pass computes them again.
-template <class T, template <class> class Functor, bool keep>
-void softmax_row(T* out, const T* in, int64_t size, bool overrun, Compute<T>* kept) {
+// The sum of a row's shifted exponentials, which also go to `kept` if the result is made from them: whole lines if
+// overrun.
+template <class T, bool keep>
+RUSTTORCH_INLINE Compute<T> row_sum(Compute<T>* kept, const T* in, int64_t size, bool overrun,
+                                    Vec<Compute<T>> max) {
   using C = Compute<T>;
   using V = Vec<C>;
-  using F = Functor<V>;
   constexpr int line_size = Line<T>::size, vectors = Line<T>::vectors;
-  const C lowest = -std::numeric_limits<C>::infinity();
-  const V max = row_max(in, size, overrun);
-
   RowSum<T> sum;
   for (int64_t start = 0; start < size; start += kBlock<C>) {
     const int64_t end = start + kBlock<C> < size ? start + kBlock<C> : size;
@@ -123,7 +120,7 @@ void softmax_row(T* out, const T* in, int64_t size, bool overrun, Compute<T>* ke
       }
     }
     if (i < end) {
-      Line<T> line = load_line(in + i, end - i, lowest, overrun);
+      Line<T> line = load_line(in + i, end - i, -std::numeric_limits<C>::infinity(), overrun);
       exponentials_of(line, max);
       for (int k = 0; k < vectors; ++k) sum.block[k] = sum.block[k] + line.v[k];
       if constexpr (keep) {
@@ -134,8 +131,18 @@ void softmax_row(T* out, const T* in, int64_t size, bool overrun, Compute<T>* ke
     }
     sum.end_block();
   }
-  const V factor = F::factor(value_of(sum.total));
+  C result[V::lanes];
+  value_of(sum.total).store(result);
+  return result[0];
+}
 
+// The result of a row from the exponentials (keep) or from the input.
+template <class T, template <class> class Functor, bool keep>
+RUSTTORCH_INLINE void row_result(T* out, const T* in, const Compute<T>* kept, int64_t size, bool overrun,
+                                 Vec<Compute<T>> max, Vec<Compute<T>> factor) {
+  using C = Compute<T>;
+  using F = Functor<Vec<C>>;
+  constexpr int line_size = Line<T>::size, vectors = Line<T>::vectors;
   for (int64_t i = 0; i < size; i += line_size) {
     const int64_t n = size - i;
     Line<T> line;
@@ -148,6 +155,27 @@ void softmax_row(T* out, const T* in, int64_t size, bool overrun, Compute<T>* ke
     }
     if (n >= line_size) store_line(out + i, line);
     else store_line(out + i, line, n, overrun);
+  }
+}
+
+// [rows][size] -> the same, rows <= lanes: all maxima, then all sums, then all results, because the three of one row wait
+// for each other, 100 cycles of nothing in a row of 128. Exponentials are kept in kept + row * kept_stride, whole lines
+// if overrun; may be `out` for a single row.
+template <class T, template <class> class Functor, bool keep>
+RUSTTORCH_INLINE void softmax_batch(T* out, const T* in, int64_t rows, int64_t size, int64_t overrun,
+                                    Compute<T>* kept, int64_t kept_stride) {
+  using C = Compute<T>;
+  using V = Vec<C>;
+  C max[V::lanes], sum[V::lanes], factor[V::lanes];
+  for (int k = 0; k < V::lanes; ++k) sum[k] = 1;
+  for (int64_t row = 0; row < rows; ++row) max[row] = row_max(in + row * size, size, row < overrun);
+  for (int64_t row = 0; row < rows; ++row) {
+    sum[row] = row_sum<T, keep>(kept + row * kept_stride, in + row * size, size, row < overrun, V(max[row]));
+  }
+  Functor<V>::factor(V::load(sum)).store(factor);
+  for (int64_t row = 0; row < rows; ++row) {
+    row_result<T, Functor, keep>(out + row * size, in + row * size, kept + row * kept_stride, size, row < overrun,
+                                 V(max[row]), V(factor[row]));
   }
 }
 
@@ -184,7 +212,7 @@ RUSTTORCH_INLINE void short_row_sum(const T* in, int64_t size, Compute<T>* kept,
   }
 #pragma GCC unroll 4
   for (int k = 1; k < Row::vectors; ++k) largest[0] = max_number(largest[k], largest[0]);
-  const Compute<T> max = reduce_max(largest[0]);
+  const Compute<T> max = reduce_max_number(largest[0]);
 #pragma GCC unroll 4
   for (int k = 0; k < Row::vectors; ++k) sum[k] = V(0);
 #pragma GCC unroll 4
@@ -258,30 +286,33 @@ void softmax_rows(void* out_, const void* in_, int64_t rows, int64_t size) {
     if (size <= 3 * line_size) return softmax_short_rows<T, Functor, 3>(out, in, rows, size);
     if (size <= 4 * line_size) return softmax_short_rows<T, Functor, 4>(out, in, rows, size);
   }
-  // The exponentials are kept in the result, or on the stack when the result is too narrow for them and they fit there.
+  // Rows that fit the first-level cache together go in batches; their exponentials are kept on the stack. Those of a
+  // longer row are kept in the result, where that is wide enough for them.
   constexpr bool wide = std::is_same_v<T, C>, keep = Functor<Vec<C>>::from_exponentials;
   constexpr int64_t scratch_size = 4096;
-  [[maybe_unused]] C scratch[keep && !wide ? scratch_size + line_size : 1];
-  const int64_t overrun = rows_to_overrun<T>(rows, size);
-  for (int64_t row = 0; row < rows; ++row) {
-    T* const to = out + row * size;
-    const T* const from = in + row * size;
-    if constexpr (keep && wide) {
-      softmax_row<T, Functor, true>(to, from, size, row < overrun, to);
-    } else if (keep && size <= scratch_size) {
-      softmax_row<T, Functor, keep>(to, from, size, row < overrun, scratch);
-    } else {
-      softmax_row<T, Functor, false>(to, from, size, row < overrun, nullptr);
+  C scratch[keep ? scratch_size + line_size : 1];
+  const int64_t padded = (size + line_size - 1) / line_size * line_size, overrun = rows_to_overrun<T>(rows, size);
+  if (padded > scratch_size) {
+    for (int64_t row = 0; row < rows; ++row) {
+      const int64_t at = row * size;
+      if constexpr (keep && wide) softmax_batch<T, Functor, true>(out + at, in + at, 1, size, overrun - row, out + at, 0);
+      else softmax_batch<T, Functor, false>(out + at, in + at, 1, size, overrun - row, scratch, 0);
     }
+    return;
+  }
+  const int64_t fitting = scratch_size / padded, batch = fitting < Vec<C>::lanes ? fitting : Vec<C>::lanes;
+  for (int64_t row = 0; row < rows; row += batch) {
+    const int64_t count = row + batch < rows ? batch : rows - row, at = row * size;
+    softmax_batch<T, Functor, keep>(out + at, in + at, count, size, overrun - row, scratch, keep ? padded : 0);
   }
 }
 
-// [size], [size] -> [size]: a sum of terms, then the gradient.
+// The sum of a row's terms of the gradient.
 template <class T, template <class> class Functor>
-RUSTTORCH_INLINE void softmax_row_backward(T* grad_input, const T* grad_output, const T* output, int64_t size,
-                                           bool overrun) {
+RUSTTORCH_INLINE Compute<T> row_sum_backward(const T* grad_output, const T* output, int64_t size, bool overrun) {
   using C = Compute<T>;
-  using F = Functor<Vec<C>>;
+  using V = Vec<C>;
+  using F = Functor<V>;
   constexpr int line_size = Line<T>::size, vectors = Line<T>::vectors;
   RowSum<T> sum;
   for (int64_t start = 0; start < size; start += kBlock<C>) {
@@ -294,7 +325,17 @@ RUSTTORCH_INLINE void softmax_row_backward(T* grad_input, const T* grad_output, 
     }
     sum.end_block();
   }
-  const Vec<C> total = value_of(sum.total);
+  C result[V::lanes];
+  value_of(sum.total).store(result);
+  return result[0];
+}
+
+template <class T, template <class> class Functor>
+RUSTTORCH_INLINE void row_gradient(T* grad_input, const T* grad_output, const T* output, int64_t size, bool overrun,
+                                   Vec<Compute<T>> total) {
+  using C = Compute<T>;
+  using F = Functor<Vec<C>>;
+  constexpr int line_size = Line<T>::size, vectors = Line<T>::vectors;
   for (int64_t i = 0; i < size; i += line_size) {
     const int64_t n = size - i;
     Line<T> grad = n >= line_size ? load_line(grad_output + i) : load_line(grad_output + i, n, C(0), overrun);
@@ -305,14 +346,27 @@ RUSTTORCH_INLINE void softmax_row_backward(T* grad_input, const T* grad_output, 
   }
 }
 
-// grad_input, grad_output, output: [rows][size].
+// grad_input, grad_output, output: [rows][size]. In batches, as softmax_batch.
 template <class T, template <class> class Functor>
-void softmax_rows_backward(void* grad_input, const void* grad_output, const void* output, int64_t rows, int64_t size) {
-  const int64_t overrun = rows_to_overrun<T>(rows, size);
-  for (int64_t row = 0; row < rows; ++row) {
-    softmax_row_backward<T, Functor>(static_cast<T*>(grad_input) + row * size,
-                                     static_cast<const T*>(grad_output) + row * size,
-                                     static_cast<const T*>(output) + row * size, size, row < overrun);
+void softmax_rows_backward(void* grad_input_, const void* grad_output_, const void* output_, int64_t rows,
+                           int64_t size) {
+  T* const grad_input = static_cast<T*>(grad_input_);
+  const T *const grad_output = static_cast<const T*>(grad_output_), *const output = static_cast<const T*>(output_);
+  constexpr int64_t largest = 16, elements = 2048;
+  const int64_t overrun = rows_to_overrun<T>(rows, size), fitting = size < elements ? elements / size : 1;
+  const int64_t batch = fitting < largest ? fitting : largest;
+  Compute<T> sum[largest];
+  for (int64_t first = 0; first < rows; first += batch) {
+    const int64_t end = first + batch < rows ? first + batch : rows;
+    for (int64_t row = first; row < end; ++row) {
+      const int64_t at = row * size;
+      sum[row - first] = row_sum_backward<T, Functor>(grad_output + at, output + at, size, row < overrun);
+    }
+    for (int64_t row = first; row < end; ++row) {
+      const int64_t at = row * size;
+      row_gradient<T, Functor>(grad_input + at, grad_output + at, output + at, size, row < overrun,
+                               Vec<Compute<T>>(sum[row - first]));
+    }
   }
 }
 

@@ -39,6 +39,7 @@
 //   gather_table16(const float* table, Vec<int32_t> index)   table[index & 15]; small lookup tables
 // Across lanes (fixed order: halves, then halves of halves)
 //   reduce_add(v) reduce_max(v)              reduce_max: any NaN gives NaN
+//   reduce_max_number(v)                     floating point; with a NaN anything
 #pragma once
 
 #include "types.h"

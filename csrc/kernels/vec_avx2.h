@@ -420,6 +420,15 @@ RUSTTORCH_INLINE double reduce_max(Vec<double> v) {
   v = maximum(v, swap_halves(v));
   return _mm256_cvtsd_f64(maximum(v, swap_singles(v)).raw);
 }
+RUSTTORCH_INLINE float reduce_max_number(Vec<float> v) {
+  v = max_number(v, swap_halves(v));
+  v = max_number(v, swap_pairs(v));
+  return _mm256_cvtss_f32(max_number(v, swap_singles(v)).raw);
+}
+RUSTTORCH_INLINE double reduce_max_number(Vec<double> v) {
+  v = max_number(v, swap_halves(v));
+  return _mm256_cvtsd_f64(max_number(v, swap_singles(v)).raw);
+}
 // Integers: exact whatever the order, and rare.
 RUSTTORCH_INLINE int32_t reduce_add(Vec<int32_t> v) {
   const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(v.raw), _mm256_extracti128_si256(v.raw, 1));

@@ -426,5 +426,12 @@ RUSTTORCH_INLINE T reduce_max(Vec<T> v) {
   v = maximum(v, swap_lanes_2(v));
   return first_lane(maximum(v, swap_lanes_1(v)));
 }
+template <class T>
+RUSTTORCH_INLINE T reduce_max_number(Vec<T> v) {
+  if constexpr (sizeof(T) == 4) v = max_number(v, swap_lanes_8(v));
+  v = max_number(v, swap_lanes_4(v));
+  v = max_number(v, swap_lanes_2(v));
+  return first_lane(max_number(v, swap_lanes_1(v)));
+}
 
 }  // namespace rusttorch::RUSTTORCH_ISA

@@ -321,6 +321,8 @@ RUSTTORCH_INLINE int32_t reduce_add(Vec<int32_t> v) { return vaddvq_s32(v.raw); 
 RUSTTORCH_INLINE int64_t reduce_add(Vec<int64_t> v) { return vaddvq_s64(v.raw); }
 RUSTTORCH_INLINE float reduce_max(Vec<float> v) { return vmaxvq_f32(v.raw); }
 RUSTTORCH_INLINE double reduce_max(Vec<double> v) { return vmaxvq_f64(v.raw); }
+RUSTTORCH_INLINE float reduce_max_number(Vec<float> v) { return vmaxvq_f32(v.raw); }
+RUSTTORCH_INLINE double reduce_max_number(Vec<double> v) { return vmaxvq_f64(v.raw); }
 RUSTTORCH_INLINE int32_t reduce_max(Vec<int32_t> v) { return vmaxvq_s32(v.raw); }
 RUSTTORCH_INLINE int64_t reduce_max(Vec<int64_t> v) {
   const int64_t first = vgetq_lane_s64(v.raw, 0), second = vgetq_lane_s64(v.raw, 1);

@@ -343,5 +343,9 @@ template <class T>
 RUSTTORCH_INLINE T reduce_max(Vec<T> v) {
   return v.raw;
 }
+template <class T>
+RUSTTORCH_INLINE T reduce_max_number(Vec<T> v) {
+  return v.raw;
+}
 
 }  // namespace rusttorch::RUSTTORCH_ISA

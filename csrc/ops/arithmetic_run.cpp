@@ -225,16 +225,20 @@ void run_broadcast(const BinaryCall& call, const Broadcast& shape, BinaryKernel 
   const char* b = static_cast<const char*>(call.other->const_data_ptr());
   // A row of a few lines would go out in pieces: not those.
   const bool streams = !call.out && columns * size >= 512 && 2 * shape.rows * columns * size > streaming_threshold();
+  const auto compute = [&](char* to, int64_t row, int64_t column, int64_t count) {
+    kernel(to, a + (row * columns + column) * size, b + (row * shape.row_step + column * shape.column_step) * size, count,
+           1, shape.column_step, parameters);
+  };
   for_each_range(shape.rows, kCost * static_cast<double>(columns), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t offset = row * columns * size;
-      const char* const other = b + row * shape.row_step * size;
-      write_range(out + offset, 0, columns, size, streams, [&](char* to, int64_t column, int64_t count) {
-        kernel(to, a + offset + column * size, other + column * shape.column_step * size, count, 1, shape.column_step,
-               parameters);
-      });
+    if (!streams) {  // apart: through write_range, whose buffer is on the stack, (256, 256) takes 7.5 us instead of 6.0
+      for (int64_t row = begin; row < end; ++row) compute(out + row * columns * size, row, 0, columns);
+      return;
     }
-    if (streams) stream_end();
+    for (int64_t row = begin; row < end; ++row) {
+      write_range(out + row * columns * size, 0, columns, size, true,
+                  [&](char* to, int64_t column, int64_t count) { compute(to, row, column, count); });
+    }
+    stream_end();
   });
 }
 

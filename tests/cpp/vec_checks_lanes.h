@@ -198,6 +198,10 @@ void check_across(Failures& failures) {
     for (int k = 1; k < lanes; ++k) largest = largest > values[k] ? largest : values[k];
     const T found = reduce_max(Vec<T>::load(values));
     if (!same(found, largest, true)) report<T>(failures, "reduce_max", 0, found, largest, 0, 0, 0);
+    if constexpr (std::is_floating_point_v<T>) {
+      const T number = reduce_max_number(Vec<T>::load(values));
+      if (!same(number, largest, true)) report<T>(failures, "reduce_max_number", 0, number, largest, 0, 0, 0);
+    }
   }
   if constexpr (std::is_floating_point_v<T>) {
     for (int k = 0; k < lanes; ++k) {
