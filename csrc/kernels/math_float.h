@@ -92,6 +92,24 @@ RUSTTORCH_INLINE Vec<float> exp_shifted(Vec<float> x) {
   return fma(e.tail, e.power, e.power);
 }
 
+// The same, by steps of ln 2 / 16 and a table of 2^(j / 16): three multiply-adds less, for an error of 1.6 ULP. The table's
+// bits are those of 2^(j / 16) less j 2^19, so that the sum with the shifted integer 16 n + j is 2^(n + j / 16).
+inline constexpr float kSixteenthPowers[16] = {0x1.000000p+0f, 0x1.fb5586p-1f, 0x1.f72b84p-1f, 0x1.f387a6p-1f,
+                                               0x1.f06fe0p-1f, 0x1.edea64p-1f, 0x1.ebfdaep-1f, 0x1.eab07ep-1f,
+                                               0x1.ea09e6p-1f, 0x1.ea1148p-1f, 0x1.eace54p-1f, 0x1.ec4918p-1f,
+                                               0x1.ee89fap-1f, 0x1.f199bep-1f, 0x1.f5818ep-1f, 0x1.fa4afap-1f};
+template <int shift>
+RUSTTORCH_INLINE Vec<float> exp_by_table(Vec<float> x) {
+  const Vec<float> magic(kIntegerMagic + 16 * shift);
+  x = max_number(Vec<float>(float(-(127 + shift) * 0.69314718055994531)), x);
+  const Vec<float> shifted = fma(x, Vec<float>(16 * kInverseLn2), magic), n = shifted - magic;
+  const Vec<float> r = fnma(n, Vec<float>(kLn2Low / 16), fnma(n, Vec<float>(kLn2High / 16), x));
+  const Vec<float> tail = fma(fma(r, Vec<float>(0x1.555556p-3f), Vec<float>(0.5f)), r * r, r);
+  const Vec<int32_t> index = bits(shifted);
+  const Vec<float> power = from_bits(bits(gather_table16(kSixteenthPowers, index)) + shift_left<19>(index));
+  return fma(tail, power, power);
+}
+
 // e^x - 1. ULP 1.0 (0.994), 3.6 ns. Every x: -1 below -17.33, inf above 88.722839; the sign of zero is kept.
 // s (1 + main + rest) - 1 with s = 2^n; the rounding errors of s - 1 and of s main + (s - 1) are recovered.
 RUSTTORCH_INLINE Vec<float> expm1(Vec<float> x) {

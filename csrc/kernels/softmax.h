@@ -25,9 +25,11 @@ namespace rusttorch::RUSTTORCH_ISA {
 template <class T>
 constexpr int exponential_shift = std::is_same_v<T, double> ? 64 : 32;
 
-template <class T>
-RUSTTORCH_INLINE Vec<T> shifted_exponential(Vec<T> x, Vec<T> max) {
-  return exp_shifted<exponential_shift<T>>(x - max);
+RUSTTORCH_INLINE Vec<double> shifted_exponential(Vec<double> x, Vec<double> max) {
+  return exp_shifted<exponential_shift<double>>(x - max);
+}
+RUSTTORCH_INLINE Vec<float> shifted_exponential(Vec<float> x, Vec<float> max) {
+  return exp_by_table<exponential_shift<float>>(x - max);
 }
 
 // What the loops below need of each member of the family. `sum` is that of the shifted exponentials.

@@ -67,8 +67,8 @@ struct ColumnSums {
 
 // Adds the exponentials of one row to the accumulators, or starts them, and keeps the exponentials.
 template <bool start, bool is_partial, bool keep, class T>
-RUSTTORCH_INLINE void add_exponentials(Compute<T>* kept, const T* in, Compute<T>* accumulator, const Vec<Compute<T>>* max,
-                                       Strip<Compute<T>> strip) {
+RUSTTORCH_INLINE void add_exponentials(Compute<T>* kept, const T* in, Compute<T>* accumulator,
+                                       const Vec<Compute<T>>* max, Strip<Compute<T>> strip) {
   using V = Vec<Compute<T>>;
   for (int64_t v = 0; v < strip.vectors; ++v) {
     const V exponential = shifted_exponential(load_columns<is_partial>(in, strip, v), max[v]);

@@ -57,6 +57,11 @@ RUSTTORCH_INLINE void store_line(T* p, const Line<T>& line, int64_t n, bool over
   }
 }
 
+// One vector whose lanes add up to a row's sum: the additions across lanes wait for each other, so all rows of a batch
+// make them together, later.
+template <class T>
+using PartialSum = Vec<Compute<T>>;
+
 template <class T>
 struct RowSum {  // in the order of softmax.h
   using V = typename Line<T>::V;
@@ -71,6 +76,12 @@ struct RowSum {  // in the order of softmax.h
   RUSTTORCH_INLINE void end_block() {
     add_to_total(total, V(reduce_add(add_by_halves(block))));
     clear();
+  }
+  // Of a row of one block the total is the block's sum, rounded by nothing else.
+  RUSTTORCH_INLINE V partial(int64_t row_size) {
+    using C = Compute<T>;
+    if (row_size <= kBlock<C>) return add_by_halves(block);
+    return select(first_lanes<C>(1), value_of(total), V(0));
   }
 };
 
@@ -102,8 +113,7 @@ RUSTTORCH_INLINE void exponentials_of(Line<T>& line, Vec<Compute<T>> max) {
 // The sum of a row's shifted exponentials, which also go to `kept` if the result is made from them: whole lines if
 // overrun.
 template <class T, bool keep>
-RUSTTORCH_INLINE Compute<T> row_sum(Compute<T>* kept, const T* in, int64_t size, bool overrun,
-                                    Vec<Compute<T>> max) {
+RUSTTORCH_INLINE PartialSum<T> row_sum(Compute<T>* kept, const T* in, int64_t size, bool overrun, Vec<Compute<T>> max) {
   using C = Compute<T>;
   using V = Vec<C>;
   constexpr int line_size = Line<T>::size, vectors = Line<T>::vectors;
@@ -129,11 +139,9 @@ RUSTTORCH_INLINE Compute<T> row_sum(Compute<T>* kept, const T* in, int64_t size,
         store_line(kept + i, whole, end - i, overrun);
       }
     }
-    sum.end_block();
+    if (size > kBlock<C>) sum.end_block();
   }
-  C result[V::lanes];
-  value_of(sum.total).store(result);
-  return result[0];
+  return sum.partial(size);
 }
 
 // The result of a row from the exponentials (keep) or from the input.
@@ -162,16 +170,18 @@ RUSTTORCH_INLINE void row_result(T* out, const T* in, const Compute<T>* kept, in
 // for each other, 100 cycles of nothing in a row of 128. Exponentials are kept in kept + row * kept_stride, whole lines
 // if overrun; may be `out` for a single row.
 template <class T, template <class> class Functor, bool keep>
-RUSTTORCH_INLINE void softmax_batch(T* out, const T* in, int64_t rows, int64_t size, int64_t overrun,
-                                    Compute<T>* kept, int64_t kept_stride) {
+RUSTTORCH_INLINE void softmax_batch(T* out, const T* in, int64_t rows, int64_t size, int64_t overrun, Compute<T>* kept,
+                                    int64_t kept_stride) {
   using C = Compute<T>;
   using V = Vec<C>;
-  C max[V::lanes], sum[V::lanes], factor[V::lanes];
+  C max[V::lanes], sum[V::lanes], factor[V::lanes], partial[V::lanes * V::lanes];
   for (int k = 0; k < V::lanes; ++k) sum[k] = 1;
   for (int64_t row = 0; row < rows; ++row) max[row] = row_max(in + row * size, size, row < overrun);
   for (int64_t row = 0; row < rows; ++row) {
-    sum[row] = row_sum<T, keep>(kept + row * kept_stride, in + row * size, size, row < overrun, V(max[row]));
+    row_sum<T, keep>(kept + row * kept_stride, in + row * size, size, row < overrun, V(max[row]))
+        .store(partial + row * V::lanes);
   }
+  for (int64_t row = 0; row < rows; ++row) sum[row] = reduce_add(V::load(partial + row * V::lanes));
   Functor<V>::factor(V::load(sum)).store(factor);
   for (int64_t row = 0; row < rows; ++row) {
     row_result<T, Functor, keep>(out + row * size, in + row * size, kept + row * kept_stride, size, row < overrun,
@@ -295,7 +305,8 @@ void softmax_rows(void* out_, const void* in_, int64_t rows, int64_t size) {
   if (padded > scratch_size) {
     for (int64_t row = 0; row < rows; ++row) {
       const int64_t at = row * size;
-      if constexpr (keep && wide) softmax_batch<T, Functor, true>(out + at, in + at, 1, size, overrun - row, out + at, 0);
+      if constexpr (keep && wide)
+        softmax_batch<T, Functor, true>(out + at, in + at, 1, size, overrun - row, out + at, 0);
       else softmax_batch<T, Functor, false>(out + at, in + at, 1, size, overrun - row, scratch, 0);
     }
     return;
@@ -309,7 +320,7 @@ void softmax_rows(void* out_, const void* in_, int64_t rows, int64_t size) {
 
 // The sum of a row's terms of the gradient.
 template <class T, template <class> class Functor>
-RUSTTORCH_INLINE Compute<T> row_sum_backward(const T* grad_output, const T* output, int64_t size, bool overrun) {
+RUSTTORCH_INLINE PartialSum<T> row_sum_backward(const T* grad_output, const T* output, int64_t size, bool overrun) {
   using C = Compute<T>;
   using V = Vec<C>;
   using F = Functor<V>;
@@ -323,11 +334,9 @@ RUSTTORCH_INLINE Compute<T> row_sum_backward(const T* grad_output, const T* outp
       const Line<T> y = n >= line_size ? load_line(output + i) : load_line(output + i, n, C(0), overrun);
       for (int k = 0; k < vectors; ++k) sum.block[k] = F::add_term(sum.block[k], grad.v[k], y.v[k]);
     }
-    sum.end_block();
+    if (size > kBlock<C>) sum.end_block();
   }
-  C result[V::lanes];
-  value_of(sum.total).store(result);
-  return result[0];
+  return sum.partial(size);
 }
 
 template <class T, template <class> class Functor>
@@ -355,17 +364,20 @@ void softmax_rows_backward(void* grad_input_, const void* grad_output_, const vo
   constexpr int64_t largest = 16, elements = 2048;
   const int64_t overrun = rows_to_overrun<T>(rows, size), fitting = size < elements ? elements / size : 1;
   const int64_t batch = fitting < largest ? fitting : largest;
-  Compute<T> sum[largest];
+  using V = Vec<Compute<T>>;
+  Compute<T> sum[largest], partial[largest * V::lanes];
   for (int64_t first = 0; first < rows; first += batch) {
     const int64_t end = first + batch < rows ? first + batch : rows;
     for (int64_t row = first; row < end; ++row) {
       const int64_t at = row * size;
-      sum[row - first] = row_sum_backward<T, Functor>(grad_output + at, output + at, size, row < overrun);
+      row_sum_backward<T, Functor>(grad_output + at, output + at, size, row < overrun)
+          .store(partial + (row - first) * V::lanes);
     }
+    for (int64_t k = 0; k < end - first; ++k) sum[k] = reduce_add(V::load(partial + k * V::lanes));
     for (int64_t row = first; row < end; ++row) {
       const int64_t at = row * size;
       row_gradient<T, Functor>(grad_input + at, grad_output + at, output + at, size, row < overrun,
-                               Vec<Compute<T>>(sum[row - first]));
+                               V(sum[row - first]));
     }
   }
 }

@@ -226,8 +226,8 @@ void run_broadcast(const BinaryCall& call, const Broadcast& shape, BinaryKernel 
   // A row of a few lines would go out in pieces: not those.
   const bool streams = !call.out && columns * size >= 512 && 2 * shape.rows * columns * size > streaming_threshold();
   const auto compute = [&](char* to, int64_t row, int64_t column, int64_t count) {
-    kernel(to, a + (row * columns + column) * size, b + (row * shape.row_step + column * shape.column_step) * size, count,
-           1, shape.column_step, parameters);
+    kernel(to, a + (row * columns + column) * size, b + (row * shape.row_step + column * shape.column_step) * size,
+           count, 1, shape.column_step, parameters);
   };
   for_each_range(shape.rows, kCost * static_cast<double>(columns), [&](int64_t begin, int64_t end) {
     if (!streams) {  // apart: through write_range, whose buffer is on the stack, (256, 256) takes 7.5 us instead of 6.0
