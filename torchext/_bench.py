@@ -174,6 +174,7 @@ def _limit(cell: Cell, args: tuple[Any, ...], out: Tensor, backward: bool) -> fl
     if backward:
         gradients = _bench_limits.tensor_bytes(*differentiable(args))
         moved = output + (inputs if cell.family != "arithmetic" else 0) + gradients
+        limit += _bench_limits.engine_seconds()
         limit += _bench_limits.seconds(moved, out.numel(), out.dtype, _bench_limits.BACKWARD.get(variant))
     return limit
 

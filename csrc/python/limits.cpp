@@ -52,7 +52,7 @@ int machine_lanes() {
 class Arrays {
  public:
   explicit Arrays(int64_t n)
-      : stride_((n + 15) / 16 * 16 + 1024) {  // + 4 KiB: the arrays start in different cache sets
+      : stride_((n + 15) / 16 * 16 + 400) {  // not a multiple of 4 KiB: the arrays start in different cache sets
     const size_t huge = size_t{2} << 20;
     bytes_ = (static_cast<size_t>(stride_) * 3 * sizeof(float) + huge - 1) / huge * huge;
     base_ = static_cast<float*>(std::aligned_alloc(huge, bytes_));
