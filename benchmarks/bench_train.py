@@ -1,7 +1,7 @@
 """Whole training steps of small language models, stock and with torchext: python benchmarks/bench_train.py
 
 The models are transformers' own code with random weights (nothing is downloaded; pip install transformers), float32,
-trained with AdamW on random tokens. Steps with and without torchext alternate in one process; peak memory comes from a
+trained with AdamW on random tokens: GPT-2 and Llama to predict the next one, BERT to classify. Steps with and without torchext alternate in one process; peak memory comes from a
 process of its own for each.
 """
 
@@ -19,42 +19,47 @@ import torch
 import torchext
 
 
-def gpt2() -> tuple[torch.nn.Module, torch.Tensor]:
+Model = tuple[torch.nn.Module, torch.Tensor, torch.Tensor]  # with the token ids and the labels of a step
+
+
+def gpt2() -> Model:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     config = GPT2Config(n_layer=4, n_head=6, n_embd=384, vocab_size=50257, n_positions=256)
-    return GPT2LMHeadModel(config), torch.randint(50257, (4, 256))
+    tokens = torch.randint(50257, (4, 256))
+    return GPT2LMHeadModel(config), tokens, tokens
 
 
-def bert() -> tuple[torch.nn.Module, torch.Tensor]:
-    from transformers import BertConfig, BertForMaskedLM
+def bert() -> Model:
+    from transformers import BertConfig, BertForSequenceClassification
 
     config = BertConfig(num_hidden_layers=4, num_attention_heads=6, hidden_size=384, intermediate_size=1536)
-    return BertForMaskedLM(config), torch.randint(config.vocab_size, (8, 128))
+    return BertForSequenceClassification(config), torch.randint(config.vocab_size, (8, 128)), torch.randint(2, (8,))
 
 
-def llama() -> tuple[torch.nn.Module, torch.Tensor]:
+def llama() -> Model:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
         num_hidden_layers=4, num_attention_heads=6, hidden_size=384, intermediate_size=1536, vocab_size=32000
     )
-    return LlamaForCausalLM(config), torch.randint(32000, (4, 256))
+    tokens = torch.randint(32000, (4, 256))
+    return LlamaForCausalLM(config), tokens, tokens
 
 
-MODELS: dict[str, Callable[[], tuple[torch.nn.Module, torch.Tensor]]] = {"gpt2": gpt2, "bert": bert, "llama": llama}
+MODELS: dict[str, Callable[[], Model]] = {"gpt2": gpt2, "bert": bert, "llama": llama}
 
 
 def stepper(name: str) -> Callable[[], float]:
     """A training step that returns its loss."""
     torch.manual_seed(0)
-    model, tokens = MODELS[name]()
+    model, tokens, labels = MODELS[name]()
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
 
     def step() -> float:
         optimizer.zero_grad()
-        loss = model(input_ids=tokens, labels=tokens).loss
+        loss = model(input_ids=tokens, labels=labels).loss
         loss.backward()
         optimizer.step()
         return loss.item()
