@@ -32,7 +32,7 @@ class Row:
         function: ours.
         original: what it replaces; same signature, same meaning.
         aten_overloads: the ATen operators it stands for, ``"gelu"`` or ``"add.Tensor"``.
-        family: ``"arithmetic"``, ``"activation"`` or ``"softmax"``.
+        family: ``"arithmetic"``, ``"activation"``, ``"softmax"`` or ``"reduction"``.
         opinfo: name of PyTorch's own test description (``op_db``), or None where there is none.
         bench_inputs: calls to measure, for about n elements of a dtype.
         counters: decision points that count its forward calls.
@@ -84,6 +84,12 @@ def matrices(n: int, dtype: torch.dtype) -> list[Case]:
     return [Case(f"({side},{side}) dim {dim}", (matrix, dim), {}) for dim in (0, 1)]
 
 
+def reductions(n: int, dtype: torch.dtype) -> list[Case]:
+    """A square matrix of about n elements, as a whole and along either dimension."""
+    whole, *along = matrices(n, dtype)[:1] + matrices(n, dtype)
+    return [Case("whole", whole.args[:1], {}), *along]
+
+
 def gelus(n: int, dtype: torch.dtype) -> list[Case]:
     """Both forms of gelu."""
     x = torch.randn(n).to(dtype)
@@ -98,12 +104,15 @@ def drop_in(
     opinfo: str | None = None,
     bench_inputs: Inputs = flat,
     counters: tuple[str, ...] = (),
+    differentiable: bool = True,
 ) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
     """Registers the function below as the replacement of ``original``; see :class:`Row`. Returns it as it is."""
 
     def register(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
         name = function.__name__
-        _rows[name] = Row(name, function, original, aten_overloads, family, opinfo, bench_inputs, counters or (name,))
+        _rows[name] = Row(
+            name, function, original, aten_overloads, family, opinfo, bench_inputs, counters or (name,), differentiable
+        )
         return function
 
     return register

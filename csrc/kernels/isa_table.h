@@ -6,6 +6,7 @@
 #endif
 #include "instances_activations.h"
 #include "instances_arithmetic.h"
+#include "instances_reduce.h"
 #include "instances_softmax.h"
 #include "table.h"
 
@@ -65,6 +66,29 @@ constexpr KernelTable make_table() {
   RUSTTORCH_KERNELS(name, Functor, kBFloat16, bfloat16) \
   RUSTTORCH_KERNELS(name, Functor, kFloat16, float16)
   RUSTTORCH_SOFTMAX(RUSTTORCH_ROW)
+#undef RUSTTORCH_ROW
+#undef RUSTTORCH_KERNELS
+
+#define RUSTTORCH_KERNELS(index, T)                \
+  table.sum_rows[index] = sum_rows<T>;             \
+  table.sum_columns[index] = sum_columns<T>;       \
+  table.sum_of_squares[index] = sum_of_squares<T>; \
+  table.deviation_rows[index] = deviation_rows<T>; \
+  table.deviation_columns[index] = deviation_columns<T>;
+  RUSTTORCH_KERNELS(kFloat32, float)
+  RUSTTORCH_KERNELS(kFloat64, double)
+  RUSTTORCH_KERNELS(kBFloat16, bfloat16)
+  RUSTTORCH_KERNELS(kFloat16, float16)
+#undef RUSTTORCH_KERNELS
+#define RUSTTORCH_KERNELS(name, Functor, index, T)     \
+  table.name##_rows[index] = extreme_rows<T, Functor>; \
+  table.name##_columns[index] = extreme_columns<T, Functor>;
+#define RUSTTORCH_ROW(name, Functor)                    \
+  RUSTTORCH_KERNELS(name, Functor, kFloat32, float)     \
+  RUSTTORCH_KERNELS(name, Functor, kFloat64, double)    \
+  RUSTTORCH_KERNELS(name, Functor, kBFloat16, bfloat16) \
+  RUSTTORCH_KERNELS(name, Functor, kFloat16, float16)
+  RUSTTORCH_EXTREMES(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
 #undef RUSTTORCH_KERNELS
   return table;

@@ -174,7 +174,7 @@ RUSTTORCH_INLINE void softmax_batch(T* out, const T* in, int64_t rows, int64_t s
                                     int64_t kept_stride) {
   using C = Compute<T>;
   using V = Vec<C>;
-  C max[V::lanes], sum[V::lanes], factor[V::lanes], partial[V::lanes * V::lanes];
+  C max[V::lanes] = {}, sum[V::lanes], factor[V::lanes], partial[V::lanes * V::lanes];
   for (int k = 0; k < V::lanes; ++k) sum[k] = 1;
   for (int64_t row = 0; row < rows; ++row) max[row] = row_max(in + row * size, size, row < overrun);
   for (int64_t row = 0; row < rows; ++row) {

@@ -5,6 +5,7 @@
 
 #include "activations.h"
 #include "arithmetic.h"
+#include "reduce.h"
 #include "softmax.h"
 #include "types.h"
 
@@ -34,6 +35,17 @@ using SoftmaxColumnsKernel = void (*)(void* out, const void* in, int64_t size, i
 using SoftmaxColumnsBackwardKernel = void (*)(void* grad_input, const void* grad_output, const void* output,
                                               int64_t size, int64_t columns, int64_t stride);
 
+// out[rows] from in [rows][size]; out[columns] from in [size][stride], of which columns [0, columns). The second form
+// has sums of squared deviations from the mean.
+using SumRowsKernel = void (*)(double* out, const void* in, int64_t rows, int64_t size);
+using SumColumnsKernel = void (*)(double* out, const void* in, int64_t size, int64_t columns, int64_t stride);
+// The sum of (x - mean)^2 over n elements.
+using SquaresKernel = double (*)(const void* in, int64_t n, double mean);
+// values[rows], places[rows] (or null) from in [rows][size], size > 0; the same down columns, 0 < size < 2^31.
+using ExtremeRowsKernel = void (*)(void* values, int64_t* places, const void* in, int64_t rows, int64_t size);
+using ExtremeColumnsKernel = void (*)(void* values, int64_t* places, const void* in, int64_t size, int64_t columns,
+                                      int64_t stride);
+
 struct KernelTable {
   const char* name;  // "scalar", "avx2", "avx512", "neon"
   int float_lanes;   // float32 lanes of the Vec this table was compiled with
@@ -57,6 +69,15 @@ struct KernelTable {
   SoftmaxColumnsKernel name##_columns[kFloatingDtypes];   \
   SoftmaxColumnsBackwardKernel name##_columns_backward[kFloatingDtypes];
   RUSTTORCH_SOFTMAX(RUSTTORCH_ROW)
+#undef RUSTTORCH_ROW
+
+  SumRowsKernel sum_rows[kFloatingDtypes], deviation_rows[kFloatingDtypes];
+  SumColumnsKernel sum_columns[kFloatingDtypes], deviation_columns[kFloatingDtypes];
+  SquaresKernel sum_of_squares[kFloatingDtypes];
+#define RUSTTORCH_ROW(name, Functor)              \
+  ExtremeRowsKernel name##_rows[kFloatingDtypes]; \
+  ExtremeColumnsKernel name##_columns[kFloatingDtypes];
+  RUSTTORCH_EXTREMES(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
 };
 

@@ -1,0 +1,166 @@
+// Reductions through the kernel table: rows against columns, every ISA against scalar code, and against long double.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "isa_test.h"
+#include "numbers.h"
+
+namespace rusttorch::test {
+namespace {
+
+constexpr int64_t kSizes[] = {1, 2, 7, 15, 16, 17, 33, 50, 64, 65, 127, 128, 129, 300, 1024, 4097, 8200, 17000};
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+class Reduce : public IsaTest {};
+
+std::vector<double> random_numbers(int64_t n, uint32_t seed, double centre = 0) {
+  std::mt19937 random(seed);
+  std::normal_distribution<double> normal(centre, 1);
+  std::vector<double> values(n);
+  for (double& value : values) value = normal(random);
+  return values;
+}
+
+// [size][columns] of which column c is values[c].
+Array columns_of(int dtype, const std::vector<std::vector<double>>& values, int64_t stride) {
+  const int64_t size = values[0].size();
+  Array result(dtype, size * stride);
+  for (int64_t i = 0; i < size * stride; ++i) result.set(i, 1e3);
+  for (size_t c = 0; c < values.size(); ++c) {
+    for (int64_t i = 0; i < size; ++i) result.set(i * stride + int64_t(c), values[c][i]);
+  }
+  return result;
+}
+Array row_of(int dtype, const std::vector<double>& values) {
+  Array result(dtype, values.size());
+  for (size_t i = 0; i < values.size(); ++i) result.set(i, values[i]);
+  return result;
+}
+
+TEST_P(Reduce, SumsAreNearAndRowsAgreeWithColumns) {
+  for (int dtype = 0; dtype < kFloatingDtypes; ++dtype) {
+    const KernelTable& k = kernels();
+    ASSERT_EQ(use_isa("scalar"), "");
+    const KernelTable& scalar = kernels();
+    ASSERT_EQ(use_isa(GetParam()), "");
+    for (const int64_t size : kSizes) {
+      for (const int64_t columns : {1, 3, 16, 40, 300}) {
+        if (size * columns > 200000) continue;
+        std::vector<std::vector<double>> values;
+        for (int64_t c = 0; c < columns; ++c) values.push_back(random_numbers(size, uint32_t(size + c), c % 3));
+        const Array matrix = columns_of(dtype, values, columns + 2);
+        std::vector<double> sums(columns), deviations(columns);
+        k.sum_columns[dtype](sums.data(), matrix.data(), size, columns, columns + 2);
+        k.deviation_columns[dtype](deviations.data(), matrix.data(), size, columns, columns + 2);
+        for (int64_t c = 0; c < columns; ++c) {
+          const Array row = row_of(dtype, values[c]);
+          double sum = 0, expected = 0, deviation = 0;
+          k.sum_rows[dtype](&sum, row.data(), 1, size);
+          scalar.sum_rows[dtype](&expected, row.data(), 1, size);
+          ASSERT_EQ(sum, expected) << kDtypeNames[dtype] << " " << size;
+          ASSERT_EQ(sum, sums[c]) << kDtypeNames[dtype] << " " << size << "x" << columns << " " << c;
+          k.deviation_rows[dtype](&deviation, row.data(), 1, size);
+          ASSERT_EQ(deviation, deviations[c]) << kDtypeNames[dtype] << " " << size << "x" << columns << " " << c;
+          long double exact = 0, magnitude = 0, squares = 0;
+          for (int64_t i = 0; i < size; ++i) exact += row.get(i), magnitude += std::fabs(row.get(i));
+          for (int64_t i = 0; i < size; ++i) squares += (row.get(i) - exact / size) * (row.get(i) - exact / size);
+          const double unit = dtype == kFloat64 ? 0x1p-53 : 0x1p-24;
+          // float64 has no wider type to add its blocks in: 3 roundings among groups, 3 among lanes, and the blocks'.
+          const double roundings = dtype == kFloat64 ? 16 : 4;
+          ASSERT_LE(std::fabs(double(sum - exact)), roundings * unit * double(magnitude)) << dtype << " " << size;
+          ASSERT_LE(std::fabs(double(deviation - squares)), 8 * unit * double(squares) + 1e-30) << size;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Reduce, SumsOfEqualAndOfCancellingNumbers) {
+  const int64_t n = 100000;
+  std::vector<float> equal(n, 0.1f), cancelling(n);
+  for (int64_t i = 0; i < n; ++i) cancelling[i] = i % 2 ? -1e6f - float(i % 7) : 1e6f;
+  double sum = 0;
+  kernels().sum_rows[kFloat32](&sum, equal.data(), 1, n);
+  EXPECT_LE(std::fabs(sum - double(0.1f) * double(n)), 3 * 0x1p-24 * 0.1 * double(n));
+  long double exact = 0, magnitude = 0;
+  for (const float x : cancelling) exact += x, magnitude += std::fabs(x);
+  kernels().sum_rows[kFloat32](&sum, cancelling.data(), 1, n);
+  EXPECT_LE(std::fabs(double(sum - exact)), 3 * 0x1p-24 * double(magnitude));
+}
+
+TEST_P(Reduce, DeviationsFarFromZero) {
+  const int64_t n = 5000;
+  std::vector<float> in(n);
+  long double mean = 0, squares = 0;
+  for (int64_t i = 0; i < n; ++i) in[i] = 10000.0f + float(i % 16) / 1024, mean += in[i] / (long double)n;
+  for (const float x : in) squares += (x - mean) * (x - mean);
+  double got = 0;
+  kernels().deviation_rows[kFloat32](&got, in.data(), 1, n);
+  EXPECT_NEAR(got, double(squares), 1e-4 * double(squares));
+}
+
+struct Place {
+  double value;
+  int64_t place;
+};
+Place expected_extreme(const Array& row, int64_t size, bool smallest) {
+  Place best{row.get(0), 0};
+  for (int64_t i = 0; i < size; ++i) {
+    const double x = row.get(i);
+    if (std::isnan(x)) return {x, i};
+    if (smallest ? x < best.value : x > best.value) best = {x, i};
+  }
+  return best;
+}
+
+TEST_P(Reduce, Extremes) {
+  std::mt19937 random(7);
+  for (int dtype = 0; dtype < kFloatingDtypes; ++dtype) {
+    for (const bool smallest : {false, true}) {
+      const ExtremeRowsKernel rows = (smallest ? kernels().min_rows : kernels().max_rows)[dtype];
+      const ExtremeColumnsKernel down = (smallest ? kernels().min_columns : kernels().max_columns)[dtype];
+      for (const int64_t size : kSizes) {
+        for (int variant = 0; variant < 5; ++variant) {
+          const int64_t columns = variant == 0 ? 1 : variant == 1 ? 21 : 5;
+          std::vector<std::vector<double>> values;
+          for (int64_t c = 0; c < columns; ++c) {
+            values.push_back(random_numbers(size, uint32_t(random())));
+            std::vector<double>& column = values.back();
+            if (variant == 2) std::fill(column.begin(), column.end(), smallest ? HUGE_VAL : -HUGE_VAL);
+            if (variant == 3) column[random() % size] = kNan, column[random() % size] = kNan;
+            if (variant == 4) {  // ties
+              for (double& x : column) x = std::round(x);
+            }
+          }
+          const Array matrix = columns_of(dtype, values, columns);
+          Array down_values(dtype, columns);
+          std::vector<int64_t> down_places(columns, -1);
+          down(down_values.data(), down_places.data(), matrix.data(), size, columns, columns);
+          ASSERT_TRUE(down_values.guards_intact());
+          for (int64_t c = 0; c < columns; ++c) {
+            const Array row = row_of(dtype, values[c]);
+            const Place expected = expected_extreme(row, size, smallest);
+            Array value(dtype, 1);
+            int64_t place = -1;
+            rows(value.data(), &place, row.data(), 1, size);
+            const std::string where = std::string(kDtypeNames[dtype]) + " " + std::to_string(size);
+            ASSERT_TRUE(same_value(value.get(0), expected.value)) << where << " variant " << variant;
+            ASSERT_EQ(place, expected.place) << where << " variant " << variant;
+            ASSERT_TRUE(same_value(down_values.get(c), expected.value)) << where << " column, variant " << variant;
+            ASSERT_EQ(down_places[c], expected.place) << where << " column, variant " << variant;
+            rows(value.data(), nullptr, row.data(), 1, size);
+            ASSERT_TRUE(value.get(0) == expected.value || (std::isnan(value.get(0)) && std::isnan(expected.value)));
+          }
+        }
+      }
+    }
+  }
+}
+
+RUSTTORCH_FOR_EACH_ISA(Reduce);
+
+}  // namespace
+}  // namespace rusttorch::test
