@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 import torchext  # noqa: F401  (defines the operators)
+from torchext._registry import rows
 
 
 def overloads() -> dict[str, Any]:
@@ -45,8 +46,15 @@ def point_of(name: str) -> str:
 SCALARS = {
     "other": 1.5, "alpha": 2, "negative_slope": 0.1, "scale": 1.25, "input_scale": 1.5, "threshold": 0, "beta": 2,
     "is_result": False, "self_is_result": False, "rounding_mode": "floor", "approximate": "tanh", "dim": -1,
-    "dtype": None, "input_dtype": torch.float32,
+    "dtype": None, "input_dtype": torch.float32, "keepdim": False, "correction": 1,
 }  # fmt: skip
+
+
+REDUCTIONS = {row.name for row in rows() if row.family == "reduction"}
+
+
+def is_reduction(overload: Any) -> bool:
+    return overload._schema.name.removeprefix("rusttorch::") in REDUCTIONS
 
 
 def arguments(overload: Any, shape: tuple[int, ...] = (3, 4), dtype: torch.dtype = torch.float32) -> tuple[list, dict]:
@@ -54,8 +62,12 @@ def arguments(overload: Any, shape: tuple[int, ...] = (3, 4), dtype: torch.dtype
     positional: list[Any] = []
     keywords: dict[str, Any] = {}
     for argument in overload._schema.arguments:
-        if str(argument.type) == "Tensor":
-            value: Any = torch.rand(shape, dtype=torch.float64) + 0.5
+        if argument.name == "out" and is_reduction(overload):
+            along = any(other.name == "dim" for other in overload._schema.arguments)
+            value: Any = torch.empty(shape[:-1] if along else (), dtype=dtype)
+            value = value.long() if "arg" in overload._schema.name else value
+        elif str(argument.type) == "Tensor":
+            value = torch.rand(shape, dtype=torch.float64) + 0.5
             value = (value if argument.name == "other" else value - 1).to(dtype)
         elif argument.name == "threshold" and "softplus" in overload._schema.name:
             value = 20

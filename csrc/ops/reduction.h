@@ -117,6 +117,7 @@ void register_reduction(torch::Library& library) {
   implement<Aten>(library, c10::DispatchKey::CPU, &ReductionKernels<Op>::cpu);
   implement<Aten>(library, c10::DispatchKey::AutogradCPU, &ReductionKernels<Op>::autograd);
   (define<Outs>(library), ...);
+  (implement<Outs>(library, c10::DispatchKey::CPU, &Outs::call), ...);
   (implement_pass_through<Outs, true>(library), ...);
   (implement_version_bump<Outs>(library), ...);
 }

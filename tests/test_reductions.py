@@ -1,0 +1,261 @@
+"""sum, mean, var, std, max, min, amax, amin, argmax and argmin: against torch's on PyTorch's own samples, and what ours
+promise beyond: the same bits for any number of threads and any stride, first places, bounded errors of sums."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+import torch
+from support import FLOATING, OTHER_DTYPES, REDUCTIONS, Sample, assert_same_form, outcome, row_named, samples, taken
+from torch import Tensor
+
+import torchext
+
+NAMES = [row.name for row in REDUCTIONS if row.name != "logsumexp"]  # which has tests of its own
+SUMS = ("sum", "mean", "var", "std")
+EXTREMES = tuple(name for name in NAMES if name not in SUMS)
+
+
+def results(value) -> tuple[Tensor, ...]:
+    return tuple(value) if isinstance(value, tuple) else (value,)
+
+
+def agree(name: str, ours: Tensor, stock: Tensor, sample: Sample) -> None:
+    """Extremes are elements: equal. Sums differ from torch's by roundings of the sum of magnitudes, most of them torch's."""
+    assert_same_form(ours, stock, sample)
+    if name in SUMS and ours.dtype.is_floating_point and ours.numel():
+        x = sample.args[0].double()
+        dtype = torch.float32 if ours.dtype != torch.float64 else torch.float64
+        magnitude = float(x.nan_to_num(0, 0, 0).abs().sum() if name in ("sum", "mean") else (x * x).nan_to_num().sum())
+        scale = magnitude if name == "sum" else float(stock.double().nan_to_num(0, 0, 0).abs().max()) + magnitude / 1e3
+        tolerance = 8 * torch.finfo(dtype).eps * max(scale, 1e-30)
+        rounding = torch.finfo(ours.dtype).eps
+        torch.testing.assert_close(ours, stock, rtol=rounding, atol=tolerance, equal_nan=True)
+    else:
+        torch.testing.assert_close(ours, stock, rtol=0, atol=0, equal_nan=True)
+
+
+def compare(name: str, sample: Sample) -> bool:
+    """Same exception class, or the same results; True if our kernel ran."""
+    row = row_named(name)
+    before = taken(name)
+    ours = outcome(row.function, *sample.args, **sample.kwargs)
+    accelerated = taken(name) > before
+    stock = outcome(row.original, *sample.args, **sample.kwargs)
+    assert ours.error is stock.error, (sample, ours, stock)
+    if stock.error is None:
+        assert type(ours.result) is type(stock.result)
+        for mine, expected in zip(results(ours.result), results(stock.result), strict=True):
+            agree(name, mine, expected, sample)
+    return accelerated
+
+
+@pytest.mark.parametrize("dtype", FLOATING, ids=str)
+@pytest.mark.parametrize("name", NAMES)
+def test_sample_inputs(name, dtype, instruction_set, fast_path):
+    with fast_path(name):
+        for sample in samples(row_named(name), dtype):
+            compare(name, sample)
+
+
+@pytest.mark.parametrize("dtype", (*OTHER_DTYPES, torch.int32, torch.int64), ids=str)
+@pytest.mark.parametrize("name", NAMES)
+def test_other_dtypes_are_torchs(name, dtype):
+    for sample in samples(row_named(name), dtype):
+        assert not compare(name, sample)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wrong_calls(name):
+    x = torch.randn(3, 4)
+    wrong = [
+        Sample((x, 2), {}), Sample((x, -3), {}), Sample((x, "text"), {}), Sample((x, 1.5), {}), Sample((None,), {}),
+        Sample((torch.empty(0, 3), 0), {}), Sample((torch.empty(0),), {}), Sample((x,), {"unknown": 1}), Sample((), {}),
+        Sample((torch.ones(()), 1), {}), Sample((x.to_sparse(), 7), {}),
+    ]  # fmt: skip
+    if name not in ("max", "min", "argmax", "argmin"):
+        wrong += [Sample((x, (0, 0)), {}), Sample((x, (0, 5)), {})]
+    refused = 0
+    for sample in wrong:
+        refused += outcome(row_named(name).original, *sample.args, **sample.kwargs).error is not None
+        compare(name, sample)
+    assert refused >= 5
+
+
+def layouts() -> dict[str, Tensor]:
+    base = torch.randn(6, 8, 10)
+    return {
+        "contiguous": base, "transposed": base.transpose(0, 2), "permuted": base.permute(1, 2, 0),
+        "sliced": base[:, ::2, 1:], "expanded": torch.randn(6, 1, 10).expand(6, 8, 10),
+        "channels_last": torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last),
+        "unaligned": torch.frombuffer(bytearray(1921), dtype=torch.float32, offset=1).reshape(6, 8, 10),
+        "scalar": torch.tensor(3.0), "ones": torch.randn(1, 5, 1),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_layouts(name, instruction_set, fast_path):
+    for label, x in layouts().items():
+        with fast_path(name):
+            for dim in range(-x.dim(), x.dim()):
+                if name in ("var", "std") and x.size(dim) == 1:
+                    continue  # no degree of freedom: torch's, with its warning
+                for keepdim in (False, True):
+                    assert compare(name, Sample((x, dim, *([True] if name in ("var", "std") else []), keepdim), {})), (
+                        label
+                    )
+            if name not in ("var", "std") or x.numel() > 1:
+                assert compare(name, Sample((x,), {})), label
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("max", "min", "argmax", "argmin")])
+def test_several_dims(name, fast_path):
+    x = torch.randn(3, 4, 5, 6)
+    with fast_path(name):
+        for dim in ((0, 1), (2, 3), (1, 2), (0, 1, 2, 3), (-1, -2), (3, 2)):
+            assert compare(name, Sample((x, dim), {})), dim
+        for dim in ((0, 2), (1, 3), (0, 3)):  # a kept dimension lies between: torch's
+            assert not compare(name, Sample((x, dim), {})), dim
+        assert compare(name, Sample((x.permute(2, 0, 3, 1), (0, 2)), {}))  # together in memory
+
+
+@pytest.mark.parametrize("shape", [(2, 70001), (70001, 2), (30000, 17), (5, 300, 40), (3, 1000, 300)])
+@pytest.mark.parametrize("name", NAMES)
+def test_sizes_that_are_shared_by_threads(name, shape, fast_path):
+    x = torch.randn(shape)
+    with fast_path(name):
+        for dim in range(len(shape)):
+            assert compare(name, Sample((x, dim), {}))
+        assert compare(name, Sample((x,), {}))
+
+
+def digest(tensor: Tensor) -> str:
+    return hashlib.sha256(tensor.reshape(-1).view(torch.uint8).numpy().tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("name", SUMS)
+@pytest.mark.parametrize("shape", [(1000003,), (300, 4000), (40000, 30), (2, 500001), (7, 9000, 11)])
+def test_same_bits_for_any_number_of_threads(name, shape):
+    x = torch.randn(shape)
+    function = getattr(torchext, name)
+    seen: dict[object, set[str]] = {}
+    for threads in (1, 2, 3, 4, 8):
+        torch.set_num_threads(threads)
+        for dim in (None, *range(len(shape))):
+            seen.setdefault(dim, set()).add(digest(function(x) if dim is None else function(x, dim)))
+    assert all(len(bits) == 1 for bits in seen.values())
+
+
+@pytest.mark.parametrize("name", SUMS)
+@pytest.mark.parametrize("size", [1, 5, 16, 100, 128, 129, 1000, 8192, 20000])
+def test_same_bits_for_any_stride(name, size, instruction_set):
+    """A row, a column of a matrix, a slice with a step, a column among few: the same values, the same bits."""
+    function = getattr(torchext, name)
+    x = torch.randn(size) + 0.5
+    expected = function(x, 0, correction=0) if name in ("var", "std") else function(x, 0)
+    for other in (x.unsqueeze(1).repeat(1, 40), x.unsqueeze(1).repeat(1, 3), x.repeat_interleave(2)[::2].unsqueeze(1)):
+        actual = function(other, 0, correction=0) if name in ("var", "std") else function(other, 0)
+        assert torch.equal(actual, expected.expand(other.size(1)))
+
+
+def test_error_of_large_sums():
+    """4 * 2^-24 * sum(|x|), up to 1e8 elements: the same number over and over rounds in one direction only."""
+    for value, n in ((0.1, 100_000_000), (1.0 / 3.0, 20_000_001)):
+        x = torch.full((n,), value)
+        exact = float(x[0].double()) * n
+        assert abs(float(torchext.sum(x)) - exact) <= 4 * 2.0**-24 * exact
+    x = torch.randn(4_000_000).sort().values  # sorted, and cancelling
+    bound = 4 * 2.0**-24 * float(x.double().abs().sum())
+    assert abs(float(torchext.sum(x)) - float(x.double().sum())) <= bound
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+def test_nan_ties_and_zeros(name, instruction_set):
+    """A NaN wins, the first one; of equal ones the first; rows of infinities; along rows and columns."""
+    worst = -torch.inf if "max" in name else torch.inf
+    for size in (1, 3, 17, 100, 5000):
+        columns = torch.randint(-2, 3, (size, 9)).float()
+        columns[:, 1] = worst
+        columns[:, 2] = 0.0
+        columns[size // 2 :, 2] = -0.0
+        columns[size // 3, 3] = torch.nan
+        columns[size - 1, 3] = torch.nan
+        for x, dim in ((columns, 0), (columns.T.contiguous(), 1), (columns[:, :2].contiguous(), 0)):
+            found = row_named(name).function(x, dim)
+            expected = row_named(name).original(x, dim)
+            for mine, theirs in zip(results(found), results(expected), strict=True):
+                torch.testing.assert_close(mine, theirs, rtol=0, atol=0, equal_nan=True)
+
+
+def test_more_than_2_to_31_elements():
+    x = torch.ones(1).expand(2**31 + 8)
+    y = torch.tensor([1.0, 2.0]).unsqueeze(1).expand(2, 2**31 + 8)[1:, :3]
+    assert float(torchext.sum(y)) == 6.0
+    assert x.numel() > 2**31 and torchext.amax(y, 1).tolist() == [2.0]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "arg" not in name])
+def test_gradients(name, instruction_set):
+    row = row_named(name)
+    for x in (torch.randn(4, 5), torch.randint(0, 3, (4, 5)).float(), torch.randn(3, 4, 5).transpose(0, 2)):
+        for args in ((), (0,), (1,)):
+            gradients = []
+            for function in (row.function, row.original):
+                leaf = x.clone().requires_grad_()
+                result = results(function(leaf, *args))[0]
+                assert result.requires_grad and (function is row.original or "Torchext" in type(result.grad_fn).__name__
+                                                 or "Torchext" in result.grad_fn.name())  # fmt: skip
+                weight = torch.linspace(0.5, 2, result.numel()).reshape(result.shape)
+                gradients.append(torch.autograd.grad(result, leaf, weight)[0])
+            torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-5, atol=1e-6)
+            assert gradients[0].stride() == gradients[1].stride()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "arg" not in name])
+def test_gradcheck(name):
+    x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    for args in ((), (0,), (1,)):
+
+        def function(t, args=args):
+            return results(row_named(name).function(t, *args))[0]
+
+        assert torch.autograd.gradcheck(function, (x,), check_forward_ad=True)
+        assert torch.autograd.gradgradcheck(function, (x,))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_transforms(name):
+    """vmap, jvp and compile reach the same results; subclasses and modes see the call."""
+    row = row_named(name)
+    x = torch.randn(3, 4, 5)
+    for function in (row.function, torch.compile(row.function, fullgraph=True, dynamic=True)):
+        for mine, expected in zip(results(function(x, 1)), results(row.original(x, 1)), strict=True):
+            torch.testing.assert_close(mine, expected)
+    ours, stock = (torch.vmap(lambda t, f=f: results(f(t, 1))[0])(x) for f in (row.function, row.original))
+    torch.testing.assert_close(ours, stock)
+
+    class Recording(Tensor):
+        pass
+
+    assert isinstance(results(row.function(x.as_subclass(Recording), 1))[0], Recording)
+    assert results(row.function(x.to("meta"), 1))[0].is_meta
+
+
+def test_out_and_other_forms():
+    x, y = torch.randn(4, 5), torch.randn(4, 5)
+    out = torch.empty(4)
+    assert torchext.sum(x, 1, out=out) is out and torch.equal(out, torch.sum(x, 1))
+    pair = (torch.empty(4), torch.empty(4, dtype=torch.long))
+    assert torchext.max(x, 1, out=pair)[0] is pair[0]
+    assert torch.equal(torchext.max(x, y), torch.maximum(x, y)) and torch.equal(
+        torchext.min(x, other=y), torch.minimum(x, y)
+    )
+    assert torch.allclose(torchext.var(x, False), x.var(False)) and torch.allclose(
+        torchext.std(x, 1, False), x.std(1, False)
+    )
+    assert torch.allclose(torchext.var(x, 1, correction=2), x.var(1, correction=2))
+    assert torchext.sum(x, dtype=torch.float64).dtype == torch.float64
+    assert torchext.sum(x > 0).dtype == torch.int64
+    with pytest.warns(UserWarning, match="degrees of freedom"):
+        assert torchext.var(torch.ones(1)).isnan()
