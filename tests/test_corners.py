@@ -212,3 +212,71 @@ def test_softmax(name, dtype):
         compare(name, Sample((x, dim), {"dtype": cast} if cast else {}))
 
     check()
+
+
+def test_a_tensor_of_one_element_is_a_number():
+    """ATen does not round it to the reduced precision of the other operand, whatever its rank."""
+    a = torch.full((5,), 5.0, dtype=torch.bfloat16)
+    b = torch.tensor([0.294921875], dtype=torch.bfloat16)
+    for mode in ("trunc", "floor"):
+        assert_same_bits(torchext.div(a, b, rounding_mode=mode), torch.div(a, b, rounding_mode=mode))
+        assert_same_bits(torchext.div(a[:1], b, rounding_mode=mode), torch.div(a[:1], b, rounding_mode=mode))
+    threes = torch.full((300,), 3.0, dtype=torch.bfloat16)
+    assert_same_bits(torchext.mul(threes, torch.tensor([257])), torch.mul(threes, torch.tensor([257])))
+    zero = torch.tensor(0.0, dtype=torch.float16)
+    assert_same_bits(torchext.mul(zero, torch.tensor(70000)), torch.mul(zero, torch.tensor(70000)))
+
+
+def test_out_of_another_dtype_is_resized_when_empty():
+    for function in (torchext.add, torch.add):
+        out = torch.empty(0, dtype=torch.float64)
+        function(torch.ones(0, 3), torch.ones(3), out=out)
+        assert out.shape == (0, 3)
+
+
+def test_softplus_beyond_a_negative_threshold():
+    x = torch.tensor([-3.0, -1.0, 0.5, 4.0])
+    for beta, threshold in ((1.0, -5.0), (2.0, -1.0), (-1.0, -2.0)):
+        ours, stock = (f(x, beta, threshold) for f in (torchext.softplus, torch.nn.functional.softplus))
+        torch.testing.assert_close(ours, stock)
+
+
+def test_elu_with_an_input_scale_that_is_not_positive():
+    x, grad = torch.tensor([-150.0, -80.0, 2.0]), torch.ones(3)
+    for scale in (-1.0, 0.0):
+        assert_same_bits(torch.ops.rusttorch.elu(x, 1.0, 1.0, scale), torch.ops.aten.elu(x, 1.0, 1.0, scale))
+        ours, stock = (
+            packet.elu_backward(grad, 1.0, 1.0, scale, False, x) for packet in (torch.ops.rusttorch, torch.ops.aten)
+        )
+        assert_same_bits(ours, stock)
+
+
+WRONG_NUMBERS = [
+    lambda m: m.leaky_relu(torch.ones(2), 1e300), lambda m: m.elu(torch.ones(2), 1e300),
+    lambda m: m.softplus(torch.ones(2), 1e300), lambda m: m.softplus(torch.ones(2), 1.0, 1e300),
+    lambda m: m.leaky_relu(torch.ones(2), torch.ones(2)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call", WRONG_NUMBERS)
+def test_parameters_that_do_not_fit(call):
+    assert outcome(call, torchext).error is outcome(call, torch.nn.functional).error is not None
+
+
+def test_kinds_of_numbers():
+    """Refused: what only looks like a number, and alpha of another kind. Taken: NumPy's scalars, unsigned integers."""
+    from decimal import Decimal
+    from fractions import Fraction
+
+    import numpy
+
+    x, i = torch.ones(2), torch.ones(2, dtype=torch.int32)
+    for value in (Fraction(1, 2), Decimal("0.5"), numpy.array(2), numpy.float32(2), numpy.int64(3), 2**63, -(2**64)):
+        for call in (lambda m, v=value: m.add(x, v), lambda m, v=value: m.mul(i, v), lambda m, v=value: m.sub(v, x)):
+            ours, stock = outcome(call, torchext), outcome(call, torch)
+            assert ours.error is stock.error, value
+            if stock.error is None:
+                assert_same_bits(ours.result, stock.result, value)
+    for alpha in (1.0, True, 1 + 0j, torch.ones(2)):
+        call = lambda m, a=alpha: m.add(i, i, alpha=a)  # noqa: E731
+        assert outcome(call, torchext).error is outcome(call, torch).error is not None

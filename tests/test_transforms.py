@@ -339,3 +339,42 @@ def test_quantised_tensors():
     x = torch.quantize_per_tensor(torch.randn(3, 4), 0.1, 0, torch.qint8)
     for name in ("relu", "tanh", "sigmoid"):
         assert torch.equal(getattr(torchext, name)(x).int_repr(), getattr(torch, name)(x).int_repr())
+
+
+@pytest.mark.parametrize("name", ["elu", "selu", "softplus", "gelu", "tanh", "mish"])
+def test_compiled_backward_of_another_layout(name):
+    """The compiler believes the strides that the operator has on fake tensors."""
+    function = row_named(name).function
+    x, weight = torch.randn(3, 4, requires_grad=True), torch.randn(4, 3)
+    compiled = torch.compile(lambda t: torchext.softmax(function(t.t()), 0))
+    gradients = [torch.autograd.grad(f(x), x, weight)[0] for f in (compiled, lambda t: function(t.t()).softmax(0))]
+    torch.testing.assert_close(*gradients)
+
+
+def test_compositions_of_integer_division():
+    """Only a signed -1 is guarded; dtype and strides are those of a plain division."""
+    x = torch.tensor([[10, 100], [1000, -(2**31)]], dtype=torch.int32)
+    for divisor in (
+        torch.tensor([[255, 255], [3, 1]], dtype=torch.uint8), torch.tensor([[True, True], [True, True]]),
+        torch.tensor([[-1, 2], [3, 7]], dtype=torch.int8), torch.tensor([[-1, 2], [3, -1]], dtype=torch.int32).t(),
+    ):  # fmt: skip
+        for mode in ("trunc", "floor"):
+            eager = torchext.div(x, divisor, rounding_mode=mode)
+            compiled = torch.compile(lambda a, b, m=mode: torchext.div(a, b, rounding_mode=m), backend="aot_eager")
+            for other in (
+                compiled(x, divisor),
+                torch.vmap(lambda a, b, m=mode: torchext.div(a, b, rounding_mode=m))(x, divisor),
+            ):
+                assert other.dtype == eager.dtype and torch.equal(other, eager)
+            assert compiled(x, divisor).stride() == eager.stride()
+
+
+def test_symbolic_numbers_stay_symbolic():
+    class Scaled(torch.nn.Module):
+        def forward(self, x):
+            y = torchext.add(torchext.mul(x, x.shape[0]), x, alpha=2)
+            return torchext.div(torchext.sub(x.shape[0], y), x.shape[0])
+
+    program = torch.export.export(Scaled(), (torch.randn(4, 3),), dynamic_shapes={"x": {0: torch.export.Dim("n")}})
+    x = torch.randn(7, 3)
+    torch.testing.assert_close(program.module()(x), (7 - (x * 7 + 2 * x)) / 7)

@@ -24,7 +24,7 @@ from torchext._progress import Progress
 SAMPLE_SECONDS = 200e-6
 CELL_SECONDS = 1.0  # rounds are cut, not below 5, when a cell would take longer
 SIZES = "64,4096,65536,1048576"
-SOFTMAX_SHAPES = ((128, 128), (4096, 4096), (8192, 50), (32, 32000))  # (1024, 1024) is among the sizes
+SHAPES = ((128, 128), (4096, 4096), (8192, 50), (32, 32000))  # (1024, 1024) is among the sizes
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Cell:
     spread: float = 0.0
     limit: float = 0.0
     agrees: bool = True
-    on_grid: bool = False  # one of SOFTMAX_SHAPES
+    on_grid: bool = False  # one of SHAPES
 
     def ratio(self, other: str) -> float | None:
         """Time of "torch" or "compile" over the time of torchext: above 1, torchext is faster."""
@@ -55,12 +55,12 @@ Group = tuple[_registry.Row, torch.dtype, int | tuple[int, int]]  # the last: a 
 
 
 def groups(rows: list[_registry.Row], sizes: list[int], dtypes: list[torch.dtype], grid: bool) -> Iterator[Group]:
-    """What is built and measured together; with `grid`, also the shapes of SOFTMAX_SHAPES."""
+    """What is built and measured together; with `grid`, also the shapes of SHAPES."""
     for row in rows:
         for dtype in dtypes:
             yield from ((row, dtype, size) for size in sizes)
-            if grid and row.family == "softmax":
-                yield from ((row, dtype, shape) for shape in SOFTMAX_SHAPES)
+            if grid and row.family in ("softmax", "reduction"):
+                yield from ((row, dtype, shape) for shape in SHAPES)
 
 
 def cells(row: _registry.Row, dtype: torch.dtype, size: int | tuple[int, int]) -> Iterator[Cell]:
@@ -88,6 +88,8 @@ def _timer(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
     statement = f"function({call})"
     if backward:
         out = function(*args, **kwargs)
+        if isinstance(out, tuple):
+            out, statement = out[0], statement + "[0]"
         names |= {"grad": torch.autograd.grad, "inputs": differentiable(args), "grad_output": torch.ones_like(out)}
         statement = f"grad({statement}, inputs, grad_output)"
     return timeit.Timer(statement, globals=names)
@@ -106,6 +108,12 @@ def _compiled(cell: Cell) -> Callable[..., Any]:
         return original(*args, **kwargs)
 
     return torch.compile(function, dynamic=False)
+
+
+def _first(out: Any) -> Tensor:
+    """The values of a pair of values and indices."""
+    result: Tensor = out[0] if isinstance(out, tuple) else out
+    return result.detach()
 
 
 def _agree(a: Tensor, b: Tensor) -> bool:
@@ -152,9 +160,8 @@ def measure(cell: Cell, compile_too: bool, backward: bool, repeats: int) -> None
         args = tuple(
             a.detach().clone().requires_grad_() if isinstance(a, Tensor) and a.is_floating_point() else a for a in args
         )
-    expected = cell.original(*args, **cell.kwargs)
-    actual = cell.function(*args, **cell.kwargs)
-    cell.agrees = _agree(expected.detach(), actual.detach())
+    expected = _first(cell.original(*args, **cell.kwargs))
+    cell.agrees = _agree(expected, _first(cell.function(*args, **cell.kwargs)))
     candidates = {"torch": cell.original, "torchext": cell.function}
     if compile_too:
         candidates["compile"] = _compiled(cell)
@@ -170,12 +177,13 @@ def _limit(cell: Cell, args: tuple[Any, ...], out: Tensor, backward: bool) -> fl
     inputs = _bench_limits.tensor_bytes(*(a for a in args if isinstance(a, Tensor)))
     output = _bench_limits.tensor_bytes(out)
     variant = _bench_limits.variant(cell.name, cell.kwargs)
-    limit = _bench_limits.seconds(inputs + output, out.numel(), out.dtype, _bench_limits.FORWARD.get(variant))
+    elements = max(cell.elements, out.numel())
+    limit = _bench_limits.seconds(inputs + output, elements, args[0].dtype, _bench_limits.FORWARD.get(variant))
     if backward:
         gradients = _bench_limits.tensor_bytes(*differentiable(args))
         moved = output + (inputs if cell.family != "arithmetic" else 0) + gradients
         limit += _bench_limits.engine_seconds()
-        limit += _bench_limits.seconds(moved, out.numel(), out.dtype, _bench_limits.BACKWARD.get(variant))
+        limit += _bench_limits.seconds(moved, elements, args[0].dtype, _bench_limits.BACKWARD.get(variant))
     return limit
 
 

@@ -52,6 +52,16 @@ FORWARD = {
     "softsign": Work(1, 1),
     "silu": Work(15, 1),  # exp, gate 3
     "mish": Work(17, 1),  # exp, n = e (e + 2), x n / (n + 2)
+    "sum": Work(1),
+    "mean": Work(1),
+    "var": Work(3),  # sum, subtract, multiply-add
+    "std": Work(3),
+    "max": Work(1),
+    "min": Work(1),
+    "amax": Work(1),
+    "amin": Work(1),
+    "argmax": Work(1),
+    "argmin": Work(1),
     "softmax": Work(13),  # max, subtract, exp by table 9, add, scale
     "log_softmax": Work(13),
 }

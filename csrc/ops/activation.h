@@ -1,5 +1,7 @@
 // The shape "one tensor in, one out, elementwise": CPU kernels and registration shared by all activations.
 #pragma once
+#include <ATen/ops/mul.h>
+
 #include "autograd.h"
 #include "elementwise.h"
 
@@ -12,6 +14,8 @@ struct Activation {
   using Aten = AtenForward;
   using Backward = AtenBackward;
   static constexpr bool kFusible = false, kSavesResult = false, kInplaceSavesResult = false;
+  // The strides of ATen's backward on the meta device are those of the saved tensor, on the CPU those of grad_output.
+  static constexpr bool kMetaBackwardDiffers = false;
 
   // Integers have no derivative and complex numbers a conjugated one: both are ATen's.
   static bool differentiable(const Tensor& self) { return is_floating_index(dtype_index(self.scalar_type())); }
@@ -67,6 +71,7 @@ struct BackwardCpu<Op, Tensor(const Tensor&, Args...)> {
     Tensor result = backward(Op::backward_point(), plan, grad_output, saved);
     return result.defined() ? result : Op::Backward::call(grad_output, args...);
   }
+  static Tensor meta(const Tensor& grad_output, Args... args) { return at::mul(grad_output, first_tensor(args...)); }
 
  private:
   template <class First, class... Rest>
@@ -116,7 +121,9 @@ template <class Op>
 void register_backward(torch::Library& library) {
   using Aten = typename Op::Backward;
   define<Aten>(library);
-  implement<Aten>(library, c10::DispatchKey::CPU, &BackwardCpu<Op, typename Aten::schema>::call);
+  using Cpu = BackwardCpu<Op, typename Aten::schema>;
+  implement<Aten>(library, c10::DispatchKey::CPU, &Cpu::call);
+  if constexpr (Op::kMetaBackwardDiffers) implement<Aten>(library, c10::DispatchKey::Meta, &Cpu::meta);
   implement_pass_through<Aten, Op::kFusible>(library);
 }
 

@@ -65,13 +65,15 @@ struct LeakyRelu : Activation<LeakyRelu, at::_ops::leaky_relu, at::_ops::leaky_r
 
 struct Elu : Activation<Elu, at::_ops::elu, at::_ops::elu_backward> {
   static constexpr const char* kName = "Elu";
-  static constexpr bool kInplaceSavesResult = true;
+  static constexpr bool kInplaceSavesResult = true, kMetaBackwardDiffers = true;
   static UnaryPlan plan(const Scalar& alpha, const Scalar& scale, const Scalar& input_scale) {
+    if (input_scale.toDouble() <= 0) return {};  // the kernel knows the exponential of negative numbers only
     return {.row = kernels().elu, .parameters = parameters(alpha, scale, input_scale, false), .nanoseconds = 0.5};
   }
   static BackwardPlan backward_plan(const Scalar& alpha, const Scalar& scale, const Scalar& input_scale,
                                     bool saved_is_result) {
     if (saved_is_result && alpha.toDouble() < 0) return {};  // ATen raises
+    if (input_scale.toDouble() <= 0) return {};
     return {.row = kernels().elu_backward,
             .parameters = parameters(alpha, scale, input_scale, saved_is_result),
             .nanoseconds = 0.5};
@@ -126,6 +128,7 @@ struct Tanh : Activation<Tanh, at::_ops::tanh, at::_ops::tanh_backward> {
 
 struct Softplus : Activation<Softplus, at::_ops::softplus, at::_ops::softplus_backward> {
   static constexpr const char* kName = "Softplus";
+  static constexpr bool kMetaBackwardDiffers = true;
   static UnaryPlan plan(const Scalar& beta, const Scalar& threshold) {
     return {
         .row = kernels().softplus, .parameters = {.a = beta.toDouble(), .b = threshold.toDouble()}, .nanoseconds = 0.7};

@@ -3,6 +3,7 @@
 #include <ATen/ops/add_ops.h>
 #include <ATen/ops/div_ops.h>
 #include <ATen/ops/eq.h>
+#include <ATen/ops/mul.h>
 #include <ATen/ops/mul_ops.h>
 #include <ATen/ops/neg.h>
 #include <ATen/ops/sub_ops.h>
@@ -17,20 +18,23 @@ namespace rusttorch {
 namespace ops {
 using Mode = std::optional<std::string_view>;
 
-bool may_trap(const Tensor& self, const Mode& mode) {
-  return mode && (self.scalar_type() == at::kInt || self.scalar_type() == at::kLong);
+bool is_wide(const Tensor& self) { return self.scalar_type() == at::kInt || self.scalar_type() == at::kLong; }
+bool may_trap(const Tensor& self, const Tensor& other, const Mode& mode) {
+  return mode && is_wide(self) && at::isIntegralType(other.scalar_type(), false) &&
+         at::isSignedType(other.scalar_type());
 }
+bool may_trap(const Tensor& self, const Scalar& other, const Mode& mode) {
+  return mode && is_wide(self) && other.isIntegral(false) && other.equal(-1);
+}
+// The layout of the result is that of a division of self by other: other operands come second.
 Tensor guarded_division(const Tensor& self, const Tensor& other, const Mode& mode) {
-  if (!may_trap(self, mode) || !at::isIntegralType(other.scalar_type(), true)) {
-    return at::_ops::div_Tensor_mode::call(self, other, mode);
-  }
+  if (!may_trap(self, other, mode)) return at::_ops::div_Tensor_mode::call(self, other, mode);
   const Tensor minus_one = at::eq(other, -1);
   const Tensor quotient = at::_ops::div_Tensor_mode::call(self, at::where(minus_one, 1, other), mode);
-  return at::where(minus_one, at::neg(quotient), quotient);
+  return at::mul(quotient, at::where(minus_one, other, 1));
 }
 Tensor guarded_division(const Tensor& self, const Scalar& other, const Mode& mode) {
-  if (may_trap(self, mode) && other.isIntegral(false) && other.toLong() == -1) return at::neg(self);
-  return at::_ops::div_Scalar_mode::call(self, other, mode);
+  return may_trap(self, other, mode) ? at::neg(self) : at::_ops::div_Scalar_mode::call(self, other, mode);
 }
 
 struct div_Tensor_mode : at::_ops::div_Tensor_mode {
@@ -41,19 +45,19 @@ struct div_Scalar_mode : at::_ops::div_Scalar_mode {
 };
 struct div__Tensor_mode : at::_ops::div__Tensor_mode {
   static Tensor& call(Tensor& self, const Tensor& other, Mode mode) {
-    return may_trap(self, mode) ? self.copy_(guarded_division(self, other, mode))
-                                : at::_ops::div__Tensor_mode::call(self, other, mode);
+    return may_trap(self, other, mode) ? self.copy_(guarded_division(self, other, mode))
+                                       : at::_ops::div__Tensor_mode::call(self, other, mode);
   }
 };
 struct div__Scalar_mode : at::_ops::div__Scalar_mode {
   static Tensor& call(Tensor& self, const Scalar& other, Mode mode) {
-    return may_trap(self, mode) ? self.copy_(guarded_division(self, other, mode))
-                                : at::_ops::div__Scalar_mode::call(self, other, mode);
+    return may_trap(self, other, mode) ? self.copy_(guarded_division(self, other, mode))
+                                       : at::_ops::div__Scalar_mode::call(self, other, mode);
   }
 };
 struct div_out_mode : at::_ops::div_out_mode {
   static Tensor& call(const Tensor& self, const Tensor& other, Mode mode, Tensor& out) {
-    if (!may_trap(self, mode)) return at::_ops::div_out_mode::call(self, other, mode, out);
+    if (!may_trap(self, other, mode)) return at::_ops::div_out_mode::call(self, other, mode, out);
     return at::add_out(out, guarded_division(self, other, mode), 0);
   }
 };

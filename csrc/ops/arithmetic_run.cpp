@@ -105,10 +105,11 @@ Chosen choose(const BinaryCall& call, int index) {
   return {table.add_scaled, parameters};
 }
 
-// The second operand when it is one number: a Scalar, or a 0-dim tensor beside one with dimensions.
+// The second operand when it is one number: a Scalar, or a tensor of one element that adds no dimension.
 std::optional<Scalar> scalar_operand(const BinaryCall& call) {
   if (call.other_scalar) return *call.other_scalar;
-  if (call.other->dim() == 0 && call.self->dim() > 0 && call.other->is_cpu()) return call.other->item();
+  if (call.other->numel() == 1 && call.other->dim() <= call.self->dim() && call.other->is_cpu())
+    return call.other->item();
   return std::nullopt;
 }
 
@@ -286,29 +287,29 @@ bool run(const BinaryCall& call, Tensor& result) {
   const int index = dtype_index(type);
   if (index < 0) return decisions.count(Decision::dtype);
   const Chosen chosen = choose(call, index);
+  if (call.other_scalar && call.other_scalar->type() == at::kUInt64) return decisions.count(Decision::arguments);
   if (!chosen.row || !alpha_is_valid(call, index) || subtracts_booleans(call))
     return decisions.count(Decision::arguments);
   if (call.out) refuse_overlap(call);
-  if (flat(call, type)) {
-    if (call.rounding_mode && is_integer_index(index)) refuse_zero_divisor(call, type, index);
-    decisions.count(Decision::taken);
-    run_flat(call, chosen.row[index], chosen.parameters, result);
-    return true;
-  }
   if (call.rounding_mode && is_integer_index(index)) refuse_zero_divisor(call, type, index);
   decisions.count(Decision::taken);
-  if (const auto shape = plain_broadcast(call, type)) {
-    run_broadcast(call, *shape, chosen.row[index], chosen.parameters, result);
-    return true;
-  }
+  // First, because a number is not rounded to a reduced precision, as a tensor of one element is not in ATen.
   const auto number = scalar_operand(call);
-  Tensor other = call.other ? *call.other : Tensor();
   if (number && call.self->numel() > 0 && call.self->scalar_type() == type && fits(*number, index) &&
       (!call.out || call.out->scalar_type() == type)) {
     const bool is_factor = call.operation == Arithmetic::mul || call.operation == Arithmetic::div;
     run_with_number(call, chosen.row[index], chosen.parameters, Number(*number, index, is_factor), result);
     return true;
   }
+  if (flat(call, type)) {
+    run_flat(call, chosen.row[index], chosen.parameters, result);
+    return true;
+  }
+  if (const auto shape = plain_broadcast(call, type)) {
+    run_broadcast(call, *shape, chosen.row[index], chosen.parameters, result);
+    return true;
+  }
+  Tensor other = call.other ? *call.other : Tensor();
   if (call.other_scalar) other = wrapped_number(*call.other_scalar);
   const auto run = [&](auto&& iterator, const Tensor& out) {
     const bool true_division = call.operation == Arithmetic::div && !call.rounding_mode;

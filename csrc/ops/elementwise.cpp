@@ -3,7 +3,9 @@
 #include <ATen/MemoryOverlap.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "result_iterator.h"
 
@@ -56,7 +58,7 @@ void strided_loop(char** data, const int64_t* strides, int64_t n, int64_t size, 
 // Runs `kernel` over the iterator's inner loops, in parallel when the work pays for it.
 template <int kInputs, class Kernel>
 void run(at::TensorIteratorBase& iterator, double nanoseconds, bool broadcasts, const Kernel& kernel) {
-  if (iterator.numel() == 0) return;
+  if (iterator.numel() == 0) return iterator.cast_outputs();  // resizes an `out` of another dtype
   const int64_t size = c10::elementSize(iterator.common_dtype());
   const auto loop = [&](char** data, const int64_t* strides, int64_t n) {
     strided_loop<kInputs>(data, strides, n, size, broadcasts, kernel);
@@ -90,9 +92,15 @@ UnaryKernel kernel_at(const UnaryPlan& plan, int index) {
   return is_floating_index(index) ? plan.row[index] : plan.integer_row[index];
 }
 
+// ATen refuses numbers that the type it computes in cannot hold.
+bool overflows(double number) { return std::isfinite(number) && std::abs(number) > std::numeric_limits<float>::max(); }
+
 template <class Kernel>
 bool decide(DecisionPoint& point, const Plan<Kernel>& plan, int index) {
-  if (!plan.row) return point.count(Decision::arguments);
+  const Parameters& p = plan.parameters;
+  if (!plan.row || (index != kFloat64 && (overflows(p.a) || overflows(p.b) || overflows(p.c)))) {
+    return point.count(Decision::arguments);
+  }
   return point.count(index < 0 ? Decision::dtype : Decision::taken);
 }
 

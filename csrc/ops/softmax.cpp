@@ -51,17 +51,16 @@ void for_each_strip(const Shape& shape, double nanoseconds, int64_t block, const
     return;
   }
   const int64_t blocks = (shape.inner + block - 1) / block;
-  for_each_range(shape.outer * blocks, strip_cost * std::min(block, shape.inner),
-                 [&](int64_t begin, int64_t end) {
-                   while (begin < end) {
-                     const int64_t outer = begin / blocks;
-                     const int64_t last = std::min(end, (outer + 1) * blocks);
-                     const int64_t first_column = (begin - outer * blocks) * block;
-                     const int64_t last_column = std::min(shape.inner, (last - outer * blocks) * block);
-                     columns(outer * shape.size * shape.inner + first_column, last_column - first_column);
-                     begin = last;
-                   }
-                 });
+  for_each_range(shape.outer * blocks, strip_cost * std::min(block, shape.inner), [&](int64_t begin, int64_t end) {
+    while (begin < end) {
+      const int64_t outer = begin / blocks;
+      const int64_t last = std::min(end, (outer + 1) * blocks);
+      const int64_t first_column = (begin - outer * blocks) * block;
+      const int64_t last_column = std::min(shape.inner, (last - outer * blocks) * block);
+      columns(outer * shape.size * shape.inner + first_column, last_column - first_column);
+      begin = last;
+    }
+  });
 }
 
 // True when our kernels serve this call. An invalid dim is ATen's to refuse, in its words.

@@ -29,7 +29,12 @@ template <>
 struct pybind11::detail::type_caster<rusttorch::Number> {
   PYBIND11_TYPE_CASTER(rusttorch::Number, const_name("Number"));
 
-  // bool, int (64 bits), float, complex, and what NumPy offers as such; a tensor is not a number.
+  static bool is_numpy_scalar(PyObject* object) {
+    const std::string_view name = Py_TYPE(object)->tp_name;
+    return name.starts_with("numpy.") && name != "numpy.ndarray";
+  }
+
+  // bool, int, float, complex, and NumPy's scalars. A tensor is not a number, a symbolic one is torch.ops' to take.
   bool load(handle source, bool) {
     PyObject* object = source.ptr();
     if (PyFloat_Check(object)) {
@@ -38,14 +43,15 @@ struct pybind11::detail::type_caster<rusttorch::Number> {
       value.scalar = object == Py_True;
     } else if (PyComplex_Check(object)) {
       value.scalar = c10::complex<double>(PyComplex_RealAsDouble(object), PyComplex_ImagAsDouble(object));
-    } else if (THPVariable_Check(object)) {
-      return false;
-    } else if (PyIndex_Check(object)) {
+    } else if (PyLong_Check(object) || (is_numpy_scalar(object) && PyIndex_Check(object))) {
       const auto integer = reinterpret_steal<pybind11::object>(PyNumber_Index(object));
-      const long long number = integer ? PyLong_AsLongLong(integer.ptr()) : -1;
+      int overflow = 0;
+      const long long number = integer ? PyLong_AsLongLongAndOverflow(integer.ptr(), &overflow) : -1;
+      if (overflow > 0) value.scalar = static_cast<uint64_t>(PyLong_AsUnsignedLongLong(integer.ptr()));
+      else if (overflow < 0) PyLong_AsLongLong(integer.ptr());  // raises
+      else value.scalar = static_cast<int64_t>(number);
       if (PyErr_Occurred()) throw error_already_set();
-      value.scalar = static_cast<int64_t>(number);
-    } else if (Py_TYPE(object)->tp_as_number && Py_TYPE(object)->tp_as_number->nb_float) {
+    } else if (is_numpy_scalar(object)) {
       const double number = PyFloat_AsDouble(object);
       if (PyErr_Occurred()) throw error_already_set();
       value.scalar = number;

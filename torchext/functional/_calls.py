@@ -7,8 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.compiler import is_dynamo_compiling
 
 from torchext import _C
+
+SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 
 # torch.ops: what a compiler traces; 2 to 3 us.
 traced = torch.ops.rusttorch
@@ -19,3 +22,8 @@ fast = _C.fast
 # Make such a function of an operator (functional or in-place) that takes one tensor, further arguments being fixed.
 unary: Callable[..., Callable[[Tensor], Any]] = _C.fast.unary
 unary_: Callable[[str], Callable[[Tensor], Any]] = _C.fast.unary_
+
+
+def route(*numbers: Any) -> Any:
+    """``traced`` while a compiler looks on, and for symbolic numbers, whose value must not be asked for."""
+    return traced if is_dynamo_compiling() or any(isinstance(number, SYMBOLIC) for number in numbers) else general

@@ -10,6 +10,7 @@ from torch.overrides import handle_torch_function, has_torch_function, has_torch
 
 from torchext._registry import drop_in, gelus
 from torchext.functional._calls import general as _general
+from torchext.functional._calls import route as _route
 from torchext.functional._calls import traced as _ops
 from torchext.functional._calls import unary, unary_
 
@@ -89,13 +90,13 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
 
     Source: Maas, Hannun and Ng 2013; :func:`torch.nn.functional.leaky_relu`.
     """
-    if negative_slope == 0.01 and not inplace and not is_dynamo_compiling():
+    if type(negative_slope) is float and negative_slope == 0.01 and not inplace and not is_dynamo_compiling():
         result = _leaky_relu(input)
         if result is not NotImplemented:
             return result
     if has_torch_function_unary(input):
         return handle_torch_function(leaky_relu, (input,), input, negative_slope=negative_slope, inplace=inplace)
-    call = _ops if is_dynamo_compiling() else _general
+    call = _route(negative_slope)
     return call.leaky_relu_(input, negative_slope) if inplace else call.leaky_relu(input, negative_slope)
 
 
@@ -120,13 +121,13 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
     Source: Clevert, Unterthiner and Hochreiter 2015; :func:`torch.nn.functional.elu`.
     """
-    if alpha == 1.0 and not inplace and not is_dynamo_compiling():
+    if type(alpha) is float and alpha == 1.0 and not inplace and not is_dynamo_compiling():
         result = _elu(input)
         if result is not NotImplemented:
             return result
     if has_torch_function_unary(input):
         return handle_torch_function(elu, (input,), input, alpha=alpha, inplace=inplace)
-    call = _ops if is_dynamo_compiling() else _general
+    call = _route(alpha)
     return call.elu_(input, alpha) if inplace else call.elu(input, alpha)
 
 
@@ -280,13 +281,13 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
     Source: :func:`torch.nn.functional.softplus`.
     """
-    if beta == 1.0 and threshold == 20.0 and not is_dynamo_compiling():
+    if type(beta) is type(threshold) is float and beta == 1.0 and threshold == 20.0 and not is_dynamo_compiling():
         result = _softplus(input)
         if result is not NotImplemented:
             return result
     if has_torch_function_unary(input):
         return handle_torch_function(softplus, (input,), input, beta=beta, threshold=threshold)
-    return (_ops if is_dynamo_compiling() else _general).softplus(input, beta, threshold)
+    return _route(beta, threshold).softplus(input, beta, threshold)
 
 
 @drop_in(F.softsign, aten_overloads=("softsign",), family="activation", opinfo="nn.functional.softsign")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
-
 import torch
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
@@ -11,8 +9,9 @@ from torch.overrides import handle_torch_function, has_torch_function
 from torch.types import Number
 
 from torchext._registry import drop_in, operands, triple
+from torchext.functional._calls import SYMBOLIC as _SYMBOLIC
 from torchext.functional._calls import fast as _fast
-from torchext.functional._calls import general as _general
+from torchext.functional._calls import route as _route
 from torchext.functional._calls import traced as _ops
 
 __all__ = [
@@ -20,8 +19,15 @@ __all__ = [
 ]  # fmt: skip
 
 
+def _is_numpy_scalar(value: object) -> bool:
+    kind = type(value)
+    return kind.__module__ == "numpy" and kind.__name__ != "ndarray"
+
+
 def _as_tensor(number: Number, beside: Tensor) -> Tensor:
     """A tensor that promotes as ``number`` does beside ``beside``, and keeps its digits where that does not."""
+    if isinstance(number, _SYMBOLIC):
+        return torch.scalar_tensor(number, dtype=beside.dtype)  # its value must not be looked at
     if isinstance(number, bool):
         return torch.scalar_tensor(number, dtype=torch.bool)  # promotes nothing, and sub refuses it as torch does
     if isinstance(number, complex):
@@ -44,7 +50,7 @@ def _tensors(name: str, input: Tensor | Number, other: Tensor | Number) -> tuple
     """Both operands as tensors: torch takes a number in either place, the operators' schemas only as ``other``, and not
     together with ``out``."""
     for operand in (input, other):
-        if not isinstance(operand, (Tensor, numbers.Number)):
+        if not isinstance(operand, (Tensor, int, float, complex, *_SYMBOLIC)) and not _is_numpy_scalar(operand):
             raise TypeError(f"{name}(): expected tensors or numbers, got {type(operand).__name__}")
     if not isinstance(input, Tensor):
         input = _as_tensor(input, other) if isinstance(other, Tensor) else torch.tensor(input)
@@ -76,7 +82,7 @@ def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor
 
     Source: :func:`torch.add`.
     """
-    if out is None and alpha == 1 and not is_dynamo_compiling():
+    if out is None and type(alpha) is int and alpha == 1 and not is_dynamo_compiling():
         result = _fast.add(input, other)
         if result is not NotImplemented:
             return result
@@ -84,10 +90,10 @@ def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor
         return handle_torch_function(add, (input, other, out), input, other, alpha=alpha, out=out)
     if out is not None or not isinstance(input, Tensor):
         input, other = _tensors("add", input, other)
-    call = _ops if is_dynamo_compiling() else _general
+    call = _route(other, alpha)
     if out is not None:
         return _ops.add(input, other, alpha=alpha, out=out)
-    return call.add(input, other) if alpha == 1 else call.add(input, other, alpha=alpha)
+    return call.add(input, other) if type(alpha) is int and alpha == 1 else call.add(input, other, alpha=alpha)
 
 
 @drop_in(
@@ -106,7 +112,7 @@ def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor
 
     Source: :func:`torch.sub`.
     """
-    if out is None and alpha == 1 and not is_dynamo_compiling():
+    if out is None and type(alpha) is int and alpha == 1 and not is_dynamo_compiling():
         result = _fast.sub(input, other)
         if result is not NotImplemented:
             return result
@@ -114,10 +120,10 @@ def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor
         return handle_torch_function(sub, (input, other, out), input, other, alpha=alpha, out=out)
     if out is not None or not isinstance(input, Tensor):
         input, other = _tensors("sub", input, other)
-    call = _ops if is_dynamo_compiling() else _general
+    call = _route(other, alpha)
     if out is not None:
         return _ops.sub(input, other, alpha=alpha, out=out)
-    return call.sub(input, other) if alpha == 1 else call.sub(input, other, alpha=alpha)
+    return call.sub(input, other) if type(alpha) is int and alpha == 1 else call.sub(input, other, alpha=alpha)
 
 
 @drop_in(
@@ -143,7 +149,7 @@ def mul(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> 
         input, other = _tensors("mul", input, other)
     if out is not None:
         return _ops.mul(input, other, out=out)
-    return (_ops if is_dynamo_compiling() else _general).mul(input, other)
+    return _route(other).mul(input, other)
 
 
 @drop_in(
@@ -186,7 +192,7 @@ def div(
         return handle_torch_function(div, (input, other, out), input, other, rounding_mode=rounding_mode, out=out)
     if out is not None or not isinstance(input, Tensor):
         input, other = _tensors("div", input, other)
-    call = _ops if is_dynamo_compiling() else _general
+    call = _route(other)
     if out is not None:
         return _ops.div(input, other, rounding_mode=rounding_mode, out=out)
     if rounding_mode is not None:
@@ -220,4 +226,4 @@ def fused_multiply_add(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     """
     if has_torch_function((a, b, c)):
         return handle_torch_function(fused_multiply_add, (a, b, c), a, b, c)
-    return (_ops if is_dynamo_compiling() else _general).fused_multiply_add(a, b, c)
+    return _route().fused_multiply_add(a, b, c)

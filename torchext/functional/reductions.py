@@ -1,12 +1,11 @@
 """sum, mean, var, std, max, min, amax, amin, argmax and argmin.
 
-Accelerated along one dim, or several that lie together in memory, and over whole tensors. Sums are formed in an order that
-depends on the sizes alone: the same bits for any number of threads, and for a row and a column of the same values.
+Accelerated along one dim, or several that lie together in memory, and over whole tensors. Sums are formed in an order
+that depends on the sizes alone: the same bits for any number of threads, and for a row and a column of the same values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,7 +20,7 @@ __all__ = [
     "sum", "mean", "var", "std", "max", "min", "amax", "amin", "argmax", "argmin",
 ]  # fmt: skip
 
-Dims = int | Sequence[int]
+Dims = int | list[int] | tuple[int, ...]
 
 
 def _is_torchs(input: object, out: object) -> bool:
@@ -29,7 +28,7 @@ def _is_torchs(input: object, out: object) -> bool:
     return out is not None or not isinstance(input, Tensor) or is_dynamo_compiling()
 
 
-def _sequence(dim: Dims) -> Sequence[int]:
+def _sequence(dim: Dims) -> list[int] | tuple[int, ...]:
     return (dim,) if isinstance(dim, int) else dim
 
 
@@ -73,7 +72,7 @@ def sum(
     if _is_torchs(input, out):
         if dim is None and not keepdim:
             return torch.sum(input, **_given(dtype=dtype, out=out))
-        return torch.sum(input, dim, keepdim, **_given(dtype=dtype, out=out))  # type: ignore[call-overload]
+        return torch.sum(input, dim, keepdim, **_given(dtype=dtype, out=out))
     if dim is None and not keepdim:
         return _general.sum(input, dtype)
     return _general.sum(input, () if dim is None else _sequence(dim), keepdim, dtype)
@@ -105,7 +104,7 @@ def mean(
     if _is_torchs(input, out):
         if dim is None and not keepdim:
             return torch.mean(input, **_given(dtype=dtype, out=out))
-        return torch.mean(input, dim, keepdim, **_given(dtype=dtype, out=out))  # type: ignore[arg-type]
+        return torch.mean(input, dim, keepdim, **_given(dtype=dtype, out=out))
     if dim is None and not keepdim:
         return _general.mean(input, dtype)
     return _general.mean(input, () if dim is None else _sequence(dim), keepdim, dtype)
