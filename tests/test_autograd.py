@@ -184,7 +184,8 @@ def test_functional_operators_leave_inputs_alone(name):
         if isinstance(tensor, torch.Tensor):
             assert torch.equal(tensor, original)
             assert tensor._version == 0
-            assert tensor.untyped_storage().data_ptr() != result.untyped_storage().data_ptr()
+            for output in result if isinstance(result, tuple) else (result,):
+                assert tensor.untyped_storage().data_ptr() != output.untyped_storage().data_ptr()
 
 
 @pytest.mark.parametrize("name", NAMES)
