@@ -97,6 +97,11 @@ def differentiable(args: tuple[Any, ...]) -> list[Tensor]:
     return [a for a in args if isinstance(a, Tensor) and a.requires_grad]
 
 
+def needs_gradient(cell: Cell, position: int) -> bool:
+    """Of a loss, the first argument alone: nobody trains targets."""
+    return position == 0 or cell.family != "loss"
+
+
 def _compiled(cell: Cell) -> Callable[..., Any]:
     """The original under torch.compile. A fresh function and a reset: old guards would count against the new cell."""
     torch._dynamo.reset()
@@ -150,7 +155,10 @@ def measure(cell: Cell, compile_too: bool, backward: bool, repeats: int) -> None
     args = cell.args
     if backward:
         args = tuple(
-            a.detach().clone().requires_grad_() if isinstance(a, Tensor) and a.is_floating_point() else a for a in args
+            a.detach().clone().requires_grad_(needs_gradient(cell, i))
+            if isinstance(a, Tensor) and a.is_floating_point()
+            else a
+            for i, a in enumerate(args)
         )
     expected = cell.original(*args, **cell.kwargs)
     actual = cell.function(*args, **cell.kwargs)
@@ -170,12 +178,13 @@ def _limit(cell: Cell, args: tuple[Any, ...], out: Tensor, backward: bool) -> fl
     inputs = _bench_limits.tensor_bytes(*(a for a in args if isinstance(a, Tensor)))
     output = _bench_limits.tensor_bytes(out)
     variant = _bench_limits.variant(cell.name, cell.kwargs)
-    limit = _bench_limits.seconds(inputs + output, out.numel(), out.dtype, _bench_limits.FORWARD.get(variant))
+    elements = cell.elements if cell.family == "loss" else out.numel()  # a loss is one number
+    limit = _bench_limits.seconds(inputs + output, elements, out.dtype, _bench_limits.FORWARD.get(variant))
     if backward:
         gradients = _bench_limits.tensor_bytes(*differentiable(args))
         moved = output + (inputs if cell.family != "arithmetic" else 0) + gradients
         limit += _bench_limits.engine_seconds()
-        limit += _bench_limits.seconds(moved, out.numel(), out.dtype, _bench_limits.BACKWARD.get(variant))
+        limit += _bench_limits.seconds(moved, elements, out.dtype, _bench_limits.BACKWARD.get(variant))
     return limit
 
 
