@@ -51,6 +51,7 @@ SCALARS = {
     "other": 1.5, "alpha": 2, "negative_slope": 0.1, "scale": 1.25, "input_scale": 1.5, "threshold": 0, "beta": 2,
     "is_result": False, "self_is_result": False, "rounding_mode": "floor", "approximate": "tanh", "dim": -1,
     "dtype": None, "input_dtype": torch.float32, "keepdim": False, "correction": 1,
+    "reduction": 0, "delta": 1.5, "weight": None, "pos_weight": None,
 }  # fmt: skip
 
 
@@ -72,6 +73,8 @@ def arguments(overload: Any, shape: tuple[int, ...] = (3, 4), dtype: torch.dtype
             value = value.long() if "arg" in overload._schema.name else value
         elif str(argument.type) == "Tensor":
             value = torch.rand(shape, dtype=torch.float64) + 0.5
+            if overload._schema.name.startswith("rusttorch::binary_cross_entropy"):
+                value = value + 0.5  # below, a probability
             value = (value if argument.name == "other" else value - 1).to(dtype)
         elif argument.name == "threshold" and "softplus" in overload._schema.name:
             value = 20

@@ -16,8 +16,8 @@ from torchext import _C
 from torchext._registry import Row, rows
 
 ALL_ROWS = rows()
-# Functions of elements and of shapes that broadcast. Other families have tests of their own, as test_reductions.py.
-ROWS = tuple(row for row in ALL_ROWS if row.family in ("arithmetic", "activation", "softmax"))
+# Functions whose tensors have one shape or broadcast. Reductions have tests of their own, test_reductions.py.
+ROWS = tuple(row for row in ALL_ROWS if row.family != "reduction")
 NAMES = [row.name for row in ROWS]
 REDUCTIONS = tuple(row for row in ALL_ROWS if row.family == "reduction")
 FLOATING = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -32,6 +32,9 @@ STAND_INS = {"fused_multiply_add": "addcmul"}
 ULPS = {
     "relu": 0, "leaky_relu": 0, "tanh": 1, "sigmoid": 2, "softplus": 2, "elu": 2, "selu": 2, "softsign": 2, "gelu": 4,
     "silu": 4, "mish": 4, "softmax": 4, "log_softmax": 4,
+    # A loss (csrc/kernels/losses.h), and 3 for a sum of terms that are not negative (csrc/kernels/summation.h).
+    "mse_loss": 6, "l1_loss": 4, "smooth_l1_loss": 8, "huber_loss": 8, "binary_cross_entropy": 11,
+    "binary_cross_entropy_with_logits": 9,
 }  # fmt: skip
 
 
@@ -55,6 +58,16 @@ class Sample(NamedTuple):
     def clone(self) -> Sample:
         """A copy that shares no memory; strides stay where they do not overlap."""
         return self.map(lambda tensor: tensor.detach().clone())
+
+
+def tensor_count(name: str) -> int:
+    """How many tensors a row takes; a loss counts as a function of its input, see `loss_arguments`."""
+    return {"fused_multiply_add": 3, "add": 2, "sub": 2, "mul": 2, "div": 2}.get(name, 1)
+
+
+def loss_arguments(name: str, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Input and target of a loss as a function of any ``x``: what shall be a probability is made one."""
+    return (x.sigmoid() if name == "binary_cross_entropy" else x), torch.full_like(x, 0.3)
 
 
 def row_named(name: str) -> Row:
@@ -197,7 +210,7 @@ def assert_matches(row: Row, actual: Tensor, expected: Tensor, sample: Sample, l
         exponent = span(sample.kwargs["beta"] * sample.args[0])
     if actual.dtype == torch.float64:
         epsilon = torch.finfo(torch.float64).eps
-        cancellation = {"gelu": 4, "log_softmax": 4}.get(row.name, 0)
+        cancellation = {"gelu": 4, "log_softmax": 4, "binary_cross_entropy_with_logits": 4}.get(row.name, 0)
         largest = max(
             (float(x.double().nan_to_num(0, 0, 0).abs().max()) for x in sample.tensors() if x.numel()), default=0
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from operators import FUNCTIONAL, INPLACE, OUT, OVERLOADS, arguments, copied, twin, written
-from support import NAMES, outcome, row_named
+from support import NAMES, loss_arguments, outcome, row_named, tensor_count
 from torch.autograd import gradcheck, gradgradcheck
 from torch.utils.checkpoint import checkpoint
 
@@ -17,6 +17,12 @@ VARIANTS = {
     "leaky_relu": [{"negative_slope": 0.2}, {"negative_slope": -0.5}], "elu": [{"alpha": 1.5}],
     "gelu": [{"approximate": "tanh"}],
     "softplus": [{"beta": 2.0}, {"beta": 1.5, "threshold": 0.5}],
+    "mse_loss": [{"reduction": "none"}, {"reduction": "sum"}],
+    "l1_loss": [{"reduction": "none"}, {"reduction": "sum"}],
+    "smooth_l1_loss": [{"reduction": "none", "beta": 0.7}, {"reduction": "sum", "beta": 0.0}],
+    "huber_loss": [{"reduction": "none", "delta": 0.7}, {"reduction": "sum"}],
+    "binary_cross_entropy": [{"reduction": "none"}, {"reduction": "sum"}],
+    "binary_cross_entropy_with_logits": [{"reduction": "none"}, {"reduction": "sum"}],
 }  # fmt: skip
 CASES = [(name, kwargs) for name in NAMES for kwargs in ({}, *VARIANTS.get(name, []))]
 
@@ -29,13 +35,15 @@ def numbers(*shape: int) -> torch.Tensor:
 
 def inputs_of(name: str, *shapes: tuple[int, ...]) -> tuple:
     """Arguments for a row, one shape per tensor, the last repeated."""
-    count = {"fused_multiply_add": 3, "add": 2, "sub": 2, "mul": 2, "div": 2}.get(name, 1)
+    count = tensor_count(name)
     shapes = (*shapes, *(shapes[-1:] * 3))[:count]
     return tuple(numbers(*shape) for shape in shapes)
 
 
 def function_of(name: str, kwargs: dict):
     row = row_named(name)
+    if row.family == "loss":
+        return lambda x: row.function(*loss_arguments(name, x), **kwargs)
     dim = {"dim": 0} if row.family == "softmax" else {}
     return lambda *inputs: row.function(*inputs, **dim, **kwargs)
 
@@ -48,7 +56,10 @@ def test_gradcheck(name, kwargs, fast_path):
         results = torch.autograd.grad(function(*inputs).sum(), inputs, allow_unused=True)
         assert all(result is None or not result.any() for result in results)
         return
-    with fast_path(*row_named(name).counters):
+    points = row_named(name).counters
+    if name == "smooth_l1_loss":
+        points = ("l1_loss",) if kwargs.get("beta") == 0 else (name,)
+    with fast_path(*points):
         assert gradcheck(
             function, inputs, check_forward_ad=True, check_batched_grad=True, check_batched_forward_grad=True,
             check_undefined_grad=True,
@@ -226,18 +237,19 @@ def test_differentiable_out_is_refused(name):
 
 
 @pytest.mark.parametrize("victim", ["input", "result"])
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "softsign"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("softsign", "l1_loss")])
 def test_modified_saved_tensor(name, victim):
     """Overwriting what backward needs is an error, overwriting anything else is not: the same tensors as in torch.
 
-    F.softsign is a chain of Python operators that saves more than it needs.
+    F.softsign is a chain of Python operators that saves more than it needs; l1_loss saves the difference.
     """
     errors = []
     for kind in ("function", "original"):
         leaves = inputs_of(name, (3, 4))
         inputs = [leaf * 1 for leaf in leaves]
         extra = {"dim": 0} if row_named(name).family == "softmax" else {}
-        result = getattr(row_named(name), kind)(*inputs, **extra)
+        arguments = loss_arguments(name, *inputs) if row_named(name).family == "loss" else inputs
+        result = getattr(row_named(name), kind)(*arguments, **extra)
         with torch.no_grad():
             (inputs[0] if victim == "input" else result).mul_(2)
         errors.append(outcome(torch.autograd.grad, result.sum(), leaves).error)

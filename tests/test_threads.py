@@ -69,9 +69,13 @@ def forward_and_backward(row, case) -> list[bytes]:
         return value.detach().clone().requires_grad_() if isinstance(value, torch.Tensor) else value
 
     args = [leaf(value) for value in case.args]
+    if row.family == "loss":  # its target is data
+        args[1] = args[1].detach()
     result = row.function(*args, **case.kwargs)
     grad = torch.linspace(-1, 1, result.numel()).reshape(result.shape).to(result.dtype)
-    gradients = torch.autograd.grad(result, [value for value in args if isinstance(value, torch.Tensor)], grad)
+    gradients = torch.autograd.grad(
+        result, [value for value in args if isinstance(value, torch.Tensor) and value.requires_grad], grad
+    )
     return [bits(tensor) for tensor in (result, *gradients)]
 
 

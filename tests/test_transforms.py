@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from operators import OVERLOADS, arguments, copied, is_reduction, twin
-from support import NAMES, row_named
+from support import NAMES, loss_arguments, row_named, tensor_count
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
@@ -19,14 +19,16 @@ close = {"rtol": 1e-12, "atol": 1e-12}
 
 
 def call_of(name: str, kind: str = "function"):
-    """The row's function of its tensors alone, softmax along the last dimension."""
+    """The row's function of its tensors alone, softmax along the last dimension, a loss without reduction."""
     row = row_named(name)
     function = getattr(row, kind)
+    if row.family == "loss":
+        return lambda x: function(*loss_arguments(name, x), reduction="none")
     return (lambda x: function(x, -1)) if row.family == "softmax" else function
 
 
 def tensors_of(name: str, *shape: int, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, ...]:
-    count = {"fused_multiply_add": 3, "add": 2, "sub": 2, "mul": 2, "div": 2}.get(name, 1)
+    count = tensor_count(name)
     return tuple(torch.rand(shape, dtype=dtype) + 0.5 for _ in range(count))
 
 
@@ -202,7 +204,7 @@ def test_export():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_autocast(name):
-    """The dtype of torch's autocast on the CPU: none of these operators is on its lists."""
+    """The dtype of torch's autocast on the CPU: of these operators, the losses are on its list for float32."""
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
         inputs = tensors_of(name, 3, 4, dtype=dtype)
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -214,7 +216,7 @@ def test_autocast(name):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         hidden = x @ weight
         result = call_of(name)(*([hidden] * len(inputs)))
-    assert result.dtype == torch.bfloat16
+    assert result.dtype == (torch.float32 if row_named(name).family == "loss" else torch.bfloat16)
     result.float().sum().backward()
     assert x.grad.dtype == torch.float32
 

@@ -99,6 +99,11 @@ def differentiable(args: tuple[Any, ...]) -> list[Tensor]:
     return [a for a in args if isinstance(a, Tensor) and a.requires_grad]
 
 
+def needs_gradient(cell: Cell, position: int) -> bool:
+    """Of a loss, the first argument alone: nobody trains targets."""
+    return position == 0 or cell.family != "loss"
+
+
 def _compiled(cell: Cell) -> Callable[..., Any]:
     """The original under torch.compile. A fresh function and a reset: old guards would count against the new cell."""
     torch._dynamo.reset()
@@ -158,7 +163,10 @@ def measure(cell: Cell, compile_too: bool, backward: bool, repeats: int) -> None
     args = cell.args
     if backward:
         args = tuple(
-            a.detach().clone().requires_grad_() if isinstance(a, Tensor) and a.is_floating_point() else a for a in args
+            a.detach().clone().requires_grad_(needs_gradient(cell, i))
+            if isinstance(a, Tensor) and a.is_floating_point()
+            else a
+            for i, a in enumerate(args)
         )
     expected = _first(cell.original(*args, **cell.kwargs))
     cell.agrees = _agree(expected, _first(cell.function(*args, **cell.kwargs)))

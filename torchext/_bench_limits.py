@@ -64,6 +64,13 @@ FORWARD = {
     "argmin": Work(1),
     "softmax": Work(13),  # max, subtract, exp by table 9, add, scale
     "log_softmax": Work(13),
+    # Losses, reduced: the last addition of each is the sum's.
+    "mse_loss": Work(2),  # subtract, multiply-add
+    "l1_loss": Work(2),
+    "smooth_l1_loss": Work(5),
+    "huber_loss": Work(5),
+    "binary_cross_entropy": Work(28),  # two logarithms of 11, two clamps, combine 3, add
+    "binary_cross_entropy_with_logits": Work(16),  # piecewise, 1 - y, multiply-add, add
 }
 # grad_input from grad_output and the saved tensor (the result for relu, selu, sigmoid, tanh and the softmaxes).
 BACKWARD = {
@@ -86,6 +93,12 @@ BACKWARD = {
     "mish": Work(25, 1),
     "softmax": Work(4),
     "log_softmax": Work(15),
+    "mse_loss": Work(2),
+    "l1_loss": Work(2),
+    "smooth_l1_loss": Work(3),
+    "huber_loss": Work(4),
+    "binary_cross_entropy": Work(5, 1),
+    "binary_cross_entropy_with_logits": Work(15, 1),  # exp, add, subtract, scale
 }
 
 

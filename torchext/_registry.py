@@ -32,7 +32,7 @@ class Row:
         function: ours.
         original: what it replaces; same signature, same meaning.
         aten_overloads: the ATen operators it stands for, ``"gelu"`` or ``"add.Tensor"``.
-        family: ``"arithmetic"``, ``"activation"``, ``"softmax"`` or ``"reduction"``.
+        family: ``"arithmetic"``, ``"activation"``, ``"softmax"``, ``"reduction"`` or ``"loss"``.
         opinfo: name of PyTorch's own test description (``op_db``), or None where there is none.
         bench_inputs: calls to measure, for about n elements of a dtype.
         counters: decision points that count its forward calls.
@@ -94,6 +94,21 @@ def gelus(n: int, dtype: torch.dtype) -> list[Case]:
     """Both forms of gelu."""
     x = torch.randn(n).to(dtype)
     return [Case("none", (x,), {}), Case("tanh", (x,), {"approximate": "tanh"})]
+
+
+def pairs(n: int, dtype: torch.dtype) -> list[Case]:
+    """Input and target of n normally distributed elements."""
+    return [Case("flat", (torch.randn(n).to(dtype), torch.randn(n).to(dtype)), {})]
+
+
+def logits(n: int, dtype: torch.dtype) -> list[Case]:
+    """n logits and labels, 0 or 1."""
+    return [Case("flat", (torch.randn(n).to(dtype), torch.randint(2, (n,)).to(dtype)), {})]
+
+
+def probabilities(n: int, dtype: torch.dtype) -> list[Case]:
+    """n probabilities and labels, 0 or 1."""
+    return [Case("flat", (torch.rand(n).to(dtype), torch.randint(2, (n,)).to(dtype)), {})]
 
 
 def drop_in(

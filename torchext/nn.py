@@ -1,8 +1,8 @@
-"""torch.nn's activation modules with our kernels in ``forward``.
+"""torch.nn's activation and loss modules with our kernels in ``forward``.
 
 Every class here is a subclass of torch's of the same name, with the same arguments, the same state and the same
 ``repr``: a model may swap one for the other, and ``isinstance(module, torch.nn.GELU)`` stays true. Shapes: any, the
-result is like the input.
+result is like the input; of a loss that is reduced, 0-dimensional.
 
 Example:
     >>> torchext.nn.Mish()(torch.zeros(2))
@@ -18,6 +18,7 @@ from torchext import functional
 __all__ = [
     "ELU", "GELU", "LeakyReLU", "LogSoftmax", "Mish", "ReLU", "SELU", "SiLU", "Sigmoid", "Softmax", "Softplus",
     "Softsign", "Tanh",
+    "BCELoss", "BCEWithLogitsLoss", "HuberLoss", "L1Loss", "MSELoss", "SmoothL1Loss",
 ]  # fmt: skip
 
 
@@ -110,3 +111,47 @@ class LogSoftmax(nn.LogSoftmax):
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.log_softmax(input, self.dim, _stacklevel=5)
+
+
+class MSELoss(nn.MSELoss):
+    """:func:`torchext.mse_loss`; arguments as :class:`torch.nn.MSELoss`."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional.mse_loss(input, target, reduction=self.reduction)
+
+
+class L1Loss(nn.L1Loss):
+    """:func:`torchext.l1_loss`; arguments as :class:`torch.nn.L1Loss`."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional.l1_loss(input, target, reduction=self.reduction)
+
+
+class SmoothL1Loss(nn.SmoothL1Loss):
+    """:func:`torchext.smooth_l1_loss`; arguments as :class:`torch.nn.SmoothL1Loss`."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
+
+
+class HuberLoss(nn.HuberLoss):
+    """:func:`torchext.huber_loss`; arguments as :class:`torch.nn.HuberLoss`."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
+
+
+class BCELoss(nn.BCELoss):
+    """:func:`torchext.binary_cross_entropy`; arguments as :class:`torch.nn.BCELoss`."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional.binary_cross_entropy(input, target, weight=self.weight, reduction=self.reduction)
+
+
+class BCEWithLogitsLoss(nn.BCEWithLogitsLoss):
+    """:func:`torchext.binary_cross_entropy_with_logits`; arguments as :class:`torch.nn.BCEWithLogitsLoss`."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional.binary_cross_entropy_with_logits(
+            input, target, self.weight, pos_weight=self.pos_weight, reduction=self.reduction
+        )

@@ -6,6 +6,7 @@
 #endif
 #include "instances_activations.h"
 #include "instances_arithmetic.h"
+#include "instances_losses.h"
 #include "instances_reduce.h"
 #include "instances_softmax.h"
 #include "table.h"
@@ -89,6 +90,19 @@ constexpr KernelTable make_table() {
   RUSTTORCH_KERNELS(name, Functor, kBFloat16, bfloat16) \
   RUSTTORCH_KERNELS(name, Functor, kFloat16, float16)
   RUSTTORCH_EXTREMES(RUSTTORCH_ROW)
+#undef RUSTTORCH_ROW
+#undef RUSTTORCH_KERNELS
+
+#define RUSTTORCH_KERNELS(name, Functor, index, T) \
+  table.name[index] = loss_map<T, Functor>;        \
+  table.name##_sum[index] = loss_sum<T, Functor>;  \
+  table.name##_backward[index] = loss_backward<T, Functor>;
+#define RUSTTORCH_ROW(name, Functor)                    \
+  RUSTTORCH_KERNELS(name, Functor, kFloat32, float)     \
+  RUSTTORCH_KERNELS(name, Functor, kFloat64, double)    \
+  RUSTTORCH_KERNELS(name, Functor, kBFloat16, bfloat16) \
+  RUSTTORCH_KERNELS(name, Functor, kFloat16, float16)
+  RUSTTORCH_LOSSES(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
 #undef RUSTTORCH_KERNELS
   return table;

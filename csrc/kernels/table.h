@@ -5,6 +5,7 @@
 
 #include "activations.h"
 #include "arithmetic.h"
+#include "losses.h"
 #include "reduce.h"
 #include "softmax.h"
 #include "types.h"
@@ -45,6 +46,13 @@ using SquaresKernel = double (*)(const void* in, int64_t n, double mean);
 using ExtremeRowsKernel = void (*)(void* values, int64_t* places, const void* in, int64_t rows, int64_t size);
 using ExtremeColumnsKernel = void (*)(void* values, int64_t* places, const void* in, int64_t size, int64_t columns,
                                       int64_t stride);
+// out[i] = loss(input[i], target[i]). False: some element is none that the loss is defined for.
+using LossKernel = bool (*)(void* out, const void* input, const void* target, int64_t n, const Parameters&);
+// The sum of the same, in the order of summation.h.
+using LossSumKernel = bool (*)(double* sum, const void* input, const void* target, int64_t n, const Parameters&);
+// grad_input[i] = slope(input[i], target[i]) * grad_output[i]; a null grad_output stands for parameters.c everywhere.
+using LossBackwardKernel = void (*)(void* grad_input, const void* grad_output, const void* input, const void* target,
+                                    int64_t n, const Parameters&);
 
 struct KernelTable {
   const char* name;  // "scalar", "avx2", "avx512", "neon"
@@ -78,6 +86,13 @@ struct KernelTable {
   ExtremeRowsKernel name##_rows[kFloatingDtypes]; \
   ExtremeColumnsKernel name##_columns[kFloatingDtypes];
   RUSTTORCH_EXTREMES(RUSTTORCH_ROW)
+#undef RUSTTORCH_ROW
+
+#define RUSTTORCH_ROW(name, Functor)         \
+  LossKernel name[kFloatingDtypes];          \
+  LossSumKernel name##_sum[kFloatingDtypes]; \
+  LossBackwardKernel name##_backward[kFloatingDtypes];
+  RUSTTORCH_LOSSES(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
 };
 

@@ -34,7 +34,10 @@ inline bool is_traced(const Tensor& tensor) { return tensor.key_set().has(c10::D
 template <class Predicate, class... Args>
 bool any_tensor(const Predicate& predicate, const Args&... args) {
   const auto test = [&](const auto& argument) {
-    if constexpr (std::is_same_v<std::decay_t<decltype(argument)>, Tensor>) return predicate(argument);
+    using T = std::decay_t<decltype(argument)>;
+    if constexpr (std::is_same_v<T, Tensor>) return predicate(argument);
+    if constexpr (std::is_same_v<T, std::optional<Tensor>>)
+      return argument && argument->defined() && predicate(*argument);
     return false;
   };
   return (test(args) || ...);

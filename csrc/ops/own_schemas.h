@@ -2,6 +2,7 @@
 #pragma once
 #include <ATen/ScalarOps.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/Reduction.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_log_softmax_backward_data_ops.h>
 #include <ATen/ops/abs.h>
@@ -9,16 +10,22 @@
 #include <ATen/ops/addcmul.h>
 #include <ATen/ops/div.h>
 #include <ATen/ops/elu.h>
+#include <ATen/ops/huber_loss_backward_ops.h>
 #include <ATen/ops/mish_backward_ops.h>
+#include <ATen/ops/mse_loss_backward_ops.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/selu_ops.h>
+#include <ATen/ops/sgn.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu_backward_ops.h>
+#include <ATen/ops/smooth_l1_loss_backward_ops.h>
 #include <ATen/ops/softplus.h>
+#include <ATen/ops/sub.h>
 #include <ATen/ops/tanh.h>
 #include <c10/core/GradMode.h>
 
 namespace rusttorch::ops {
+using at::Scalar;
 using at::Tensor;
 
 // 1 + |x|, the number as Python hands it over: nested tensors know add.Tensor only.
@@ -89,6 +96,57 @@ struct mish_backward : at::_ops::mish_backward {
       return at::_ops::mish_backward::call(grad_output, self);
     const Tensor tanh_softplus = at::tanh(at::softplus(self));
     return grad_output * (tanh_softplus + self * at::sigmoid(self) * (1 - tanh_softplus * tanh_softplus));
+  }
+};
+
+// Losses. What the meta kernels of these say of the result's strides, ATen's results have for contiguous tensors only: it
+// writes the gradient contiguously.
+struct mse_loss_backward : at::_ops::mse_loss_backward {
+  static Tensor call(const Tensor& grad_output, const Tensor& self, const Tensor& target, int64_t reduction) {
+    return at::_ops::mse_loss_backward::call(grad_output.contiguous(), self.contiguous(), target.contiguous(),
+                                             reduction);
+  }
+};
+struct smooth_l1_loss_backward : at::_ops::smooth_l1_loss_backward {
+  static Tensor call(const Tensor& grad_output, const Tensor& self, const Tensor& target, int64_t reduction,
+                     double beta) {
+    return at::_ops::smooth_l1_loss_backward::call(grad_output.contiguous(), self.contiguous(), target.contiguous(),
+                                                   reduction, beta);
+  }
+};
+struct huber_loss_backward : at::_ops::huber_loss_backward {
+  static Tensor call(const Tensor& grad_output, const Tensor& self, const Tensor& target, int64_t reduction,
+                     double delta) {
+    return at::_ops::huber_loss_backward::call(grad_output.contiguous(), self.contiguous(), target.contiguous(),
+                                               reduction, delta);
+  }
+};
+
+// ATen differentiates |self - target| step by step.
+struct l1_loss_backward {
+  using schema = Tensor(const Tensor&, const Tensor&, const Tensor&, int64_t);
+  static constexpr const char* name = "rusttorch::l1_loss_backward";
+  static constexpr const char* overload_name = "";
+  static constexpr const char* schema_str =
+      "l1_loss_backward(Tensor grad_output, Tensor self, Tensor target, int reduction) -> Tensor";
+  static Tensor call(const Tensor& grad_output, const Tensor& self, const Tensor& target, int64_t reduction) {
+    const Tensor sign = at::sgn(at::sub(self, target));
+    if (reduction == at::Reduction::None) return at::mul(grad_output, sign);
+    const Tensor grad = grad_output.expand_symint(sign.sym_sizes());
+    return at::mul(reduction == at::Reduction::Mean ? at::div(grad, Scalar(sign.sym_numel())) : grad, sign);
+  }
+};
+// ATen has it as a function of its autograd, not as an operator.
+struct binary_cross_entropy_with_logits_backward {
+  using schema = Tensor(const Tensor&, const Tensor&, const Tensor&, int64_t);
+  static constexpr const char* name = "rusttorch::binary_cross_entropy_with_logits_backward";
+  static constexpr const char* overload_name = "";
+  static constexpr const char* schema_str =
+      "binary_cross_entropy_with_logits_backward(Tensor grad_output, Tensor self, Tensor target, int reduction) -> "
+      "Tensor";
+  static Tensor call(const Tensor& grad_output, const Tensor& self, const Tensor& target, int64_t reduction) {
+    const Tensor grad = at::mul(at::sub(at::sigmoid(self), target), grad_output);
+    return reduction == at::Reduction::Mean ? at::div(grad, Scalar(self.sym_numel())) : grad;
   }
 };
 

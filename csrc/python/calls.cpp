@@ -2,12 +2,18 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/add_ops.h>
+#include <ATen/ops/binary_cross_entropy_ops.h>
+#include <ATen/ops/binary_cross_entropy_with_logits_ops.h>
 #include <ATen/ops/div_ops.h>
 #include <ATen/ops/elu_ops.h>
 #include <ATen/ops/gelu_ops.h>
+#include <ATen/ops/huber_loss_ops.h>
+#include <ATen/ops/l1_loss_ops.h>
 #include <ATen/ops/leaky_relu_ops.h>
 #include <ATen/ops/log_softmax_ops.h>
+#include <ATen/ops/mse_loss_ops.h>
 #include <ATen/ops/mul_ops.h>
+#include <ATen/ops/smooth_l1_loss_ops.h>
 #include <ATen/ops/softmax_ops.h>
 #include <ATen/ops/softplus_ops.h>
 #include <ATen/ops/sub_ops.h>
@@ -100,6 +106,7 @@ void bind(py::module_& module, const char* name, const Arguments&... arguments) 
 }
 
 const py::arg input("input"), other("other"), out("out"), dim("dim"), dtype("dtype");
+const py::arg target("target"), reduction("reduction");
 
 }  // namespace
 
@@ -135,6 +142,14 @@ void register_calls(py::module_& module) {
   bind<softplus>(module, "softplus", input, py::arg("beta"), py::arg("threshold"));
   bind<softmax_int>(module, "softmax", input, dim, dtype);
   bind<log_softmax_int>(module, "log_softmax", input, dim, dtype);
+
+  bind<mse_loss>(module, "mse_loss", input, target, reduction);
+  bind<l1_loss>(module, "l1_loss", input, target, reduction);
+  bind<smooth_l1_loss>(module, "smooth_l1_loss", input, target, reduction, py::arg("beta"));
+  bind<huber_loss>(module, "huber_loss", input, target, reduction, py::arg("delta"));
+  bind<binary_cross_entropy>(module, "binary_cross_entropy", input, target, py::arg("weight"), reduction);
+  bind<binary_cross_entropy_with_logits>(module, "binary_cross_entropy_with_logits", input, target, py::arg("weight"),
+                                         py::arg("pos_weight"), reduction);
 }
 
 }  // namespace rusttorch
