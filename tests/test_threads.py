@@ -66,12 +66,16 @@ def forward_and_backward(row, case) -> list[bytes]:
     """The bits of the result and of the gradients."""
 
     def leaf(value):
-        return value.detach().clone().requires_grad_() if isinstance(value, torch.Tensor) else value
+        if not isinstance(value, torch.Tensor):
+            return value
+        return value.detach().clone().requires_grad_(value.is_floating_point())
 
     args = [leaf(value) for value in case.args]
     result = row.function(*args, **case.kwargs)
     grad = torch.linspace(-1, 1, result.numel()).reshape(result.shape).to(result.dtype)
-    gradients = torch.autograd.grad(result, [value for value in args if isinstance(value, torch.Tensor)], grad)
+    gradients = torch.autograd.grad(
+        result, [value for value in args if isinstance(value, torch.Tensor) and value.requires_grad], grad
+    )
     return [bits(tensor) for tensor in (result, *gradients)]
 
 

@@ -54,6 +54,8 @@ FORWARD = {
     "mish": Work(17, 1),  # exp, n = e (e + 2), x n / (n + 2)
     "softmax": Work(13),  # max, subtract, exp by table 9, add, scale
     "log_softmax": Work(13),
+    "logsumexp": Work(12),  # softmax without its scale
+    "cross_entropy": Work(12),  # logsumexp; what each row adds is not counted
 }
 # grad_input from grad_output and the saved tensor (the result for relu, selu, sigmoid, tanh and the softmaxes).
 BACKWARD = {
@@ -76,6 +78,8 @@ BACKWARD = {
     "mish": Work(25, 1),
     "softmax": Work(4),
     "log_softmax": Work(15),
+    "logsumexp": Work(11),  # subtract, exp by table 9, scale
+    "cross_entropy": Work(11),
 }
 
 

@@ -32,7 +32,7 @@ class Row:
         function: ours.
         original: what it replaces; same signature, same meaning.
         aten_overloads: the ATen operators it stands for, ``"gelu"`` or ``"add.Tensor"``.
-        family: ``"arithmetic"``, ``"activation"`` or ``"softmax"``.
+        family: ``"arithmetic"``, ``"activation"``, ``"softmax"``, ``"reduction"`` or ``"loss"``.
         opinfo: name of PyTorch's own test description (``op_db``), or None where there is none.
         bench_inputs: calls to measure, for about n elements of a dtype.
         counters: decision points that count its forward calls.
@@ -88,6 +88,16 @@ def gelus(n: int, dtype: torch.dtype) -> list[Case]:
     """Both forms of gelu."""
     x = torch.randn(n).to(dtype)
     return [Case("none", (x,), {}), Case("tanh", (x,), {"approximate": "tanh"})]
+
+
+def class_indices(n: int, dtype: torch.dtype) -> list[Case]:
+    """A square matrix of about n elements and one class per row; the same of 50 classes."""
+    side = max(1, round(n**0.5))
+    shapes = dict.fromkeys([(side, side), (max(1, n // 50), min(n, 50))])
+    return [
+        Case(f"({rows},{classes})", (torch.randn(rows, classes).to(dtype), torch.randint(classes, (rows,))), {})
+        for rows, classes in shapes
+    ]
 
 
 def drop_in(

@@ -1,4 +1,4 @@
-"""torch.nn's activation modules with our kernels in ``forward``.
+"""torch.nn's activation and loss modules with our kernels in ``forward``.
 
 Every class here is a subclass of torch's of the same name, with the same arguments, the same state and the same
 ``repr``: a model may swap one for the other, and ``isinstance(module, torch.nn.GELU)`` stays true. Shapes: any, the
@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torchext import functional
 
 __all__ = [
-    "ELU", "GELU", "LeakyReLU", "LogSoftmax", "Mish", "ReLU", "SELU", "SiLU", "Sigmoid", "Softmax", "Softplus",
-    "Softsign", "Tanh",
+    "CrossEntropyLoss", "ELU", "GELU", "LeakyReLU", "LogSoftmax", "Mish", "NLLLoss", "ReLU", "SELU", "SiLU", "Sigmoid",
+    "Softmax", "Softplus", "Softsign", "Tanh",
 ]  # fmt: skip
 
 
@@ -110,3 +110,22 @@ class LogSoftmax(nn.LogSoftmax):
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.log_softmax(input, self.dim, _stacklevel=5)
+
+
+class CrossEntropyLoss(nn.CrossEntropyLoss):
+    """:func:`torchext.cross_entropy`; arguments as :class:`torch.nn.CrossEntropyLoss`."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional.cross_entropy(
+            input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+        )  # fmt: skip
+
+
+class NLLLoss(nn.NLLLoss):
+    """:func:`torchext.nll_loss`; arguments as :class:`torch.nn.NLLLoss`."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional.nll_loss(
+            input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction
+        )
