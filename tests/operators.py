@@ -43,7 +43,9 @@ def twin(name: str) -> Any:
 def point_of(name: str) -> str:
     """The decision point that counts an overload: its name without in-place mark and overload."""
     operator = name.split(".")[0]
-    return operator.removesuffix("_")
+    return {"_cross_entropy_forward": "cross_entropy_loss", "_nll_loss_forward": "nll_loss_nd"}.get(
+        operator, operator.removesuffix("_")
+    )
 
 
 # Values for arguments without a default, by name; a schema with another name fails with KeyError until it is added.
@@ -64,6 +66,10 @@ def is_reduction(overload: Any) -> bool:
 
 def arguments(overload: Any, shape: tuple[int, ...] = (3, 4), dtype: torch.dtype = torch.float32) -> tuple[list, dict]:
     """Positional and keyword arguments for one call of ``overload``; divisors are away from zero."""
+    if any(name in overload._schema.name for name in ("cross_entropy_loss", "_cross_entropy_", "nll_loss")) and (
+        "binary" not in overload._schema.name
+    ):
+        return entropy_arguments(overload, shape, dtype)
     positional: list[Any] = []
     keywords: dict[str, Any] = {}
     for argument in overload._schema.arguments:
@@ -76,6 +82,8 @@ def arguments(overload: Any, shape: tuple[int, ...] = (3, 4), dtype: torch.dtype
             if overload._schema.name.startswith("rusttorch::binary_cross_entropy"):
                 value = value + 0.5  # below, a probability
             value = (value if argument.name == "other" else value - 1).to(dtype)
+        elif argument.name == "dim" and "int[" in str(argument.type):
+            value = [-1]
         elif argument.name == "threshold" and "softplus" in overload._schema.name:
             value = 20
         else:
@@ -87,6 +95,19 @@ def arguments(overload: Any, shape: tuple[int, ...] = (3, 4), dtype: torch.dtype
         else:
             positional.append(value)
     return positional, keywords
+
+
+def entropy_arguments(overload: Any, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[list, dict]:
+    """The same for losses of class indices: rows of logits, a class each, and a summed loss."""
+    logits = torch.rand(shape, dtype=torch.float64).to(dtype)
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    values = {
+        "self": logits, "target": torch.randint(shape[1], shape[:1]), "weight": None,
+        "reduction": 2, "ignore_index": -100, "label_smoothing": 0.1, "grad_output": torch.tensor(1.5, dtype=dtype),
+        "max": logits.to(wide).amax(1), "log_sum": (logits - logits.amax(1, True)).to(wide).logsumexp(1),
+        "total_weight": torch.tensor(1.5, dtype=dtype if "nll" in overload._schema.name else torch.float64),
+    }  # fmt: skip
+    return [values[argument.name] for argument in overload._schema.arguments], {}
 
 
 def written(overload: Any, positional: list, keywords: dict) -> Tensor:

@@ -16,10 +16,14 @@ from torchext import _C
 from torchext._registry import Row, rows
 
 ALL_ROWS = rows()
-# Functions whose tensors have one shape or broadcast. Reductions have tests of their own, test_reductions.py.
-ROWS = tuple(row for row in ALL_ROWS if row.family != "reduction")
-NAMES = [row.name for row in ROWS]
-REDUCTIONS = tuple(row for row in ALL_ROWS if row.family == "reduction")
+# Reductions but logsumexp have tests of their own: test_reductions.py.
+REDUCTIONS = tuple(row for row in ALL_ROWS if row.family == "reduction" and row.name != "logsumexp")
+ROWS = tuple(row for row in ALL_ROWS if row not in REDUCTIONS)
+ALL_NAMES = [row.name for row in ROWS]
+# Losses of class indices: their second tensor is an integer one, of another shape. What the tests of NAMES have for the
+# others, test_entropy.py has for them.
+ENTROPY = ("cross_entropy", "nll_loss", "linear_cross_entropy")
+NAMES = [name for name in ALL_NAMES if name not in ENTROPY]
 FLOATING = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 DTYPES = (*FLOATING, torch.int32, torch.int64)  # the six that are accelerated where torch has them
 OTHER_DTYPES = (torch.bool, torch.int8, torch.uint8, torch.int16, torch.complex64, torch.complex128)
@@ -31,10 +35,10 @@ STAND_INS = {"fused_multiply_add": "addcmul"}
 # torch, whose arithmetic is exactly rounded. softmax: see `assert_matches`.
 ULPS = {
     "relu": 0, "leaky_relu": 0, "tanh": 1, "sigmoid": 2, "softplus": 2, "elu": 2, "selu": 2, "softsign": 2, "gelu": 4,
-    "silu": 4, "mish": 4, "softmax": 4, "log_softmax": 4,
+    "silu": 4, "mish": 4, "softmax": 4, "log_softmax": 4, "logsumexp": 6,
     # A loss (csrc/kernels/losses.h), and 3 for a sum of terms that are not negative (csrc/kernels/summation.h).
     "mse_loss": 6, "l1_loss": 4, "smooth_l1_loss": 8, "huber_loss": 8, "binary_cross_entropy": 11,
-    "binary_cross_entropy_with_logits": 9,
+    "binary_cross_entropy_with_logits": 9, "cross_entropy": 6, "nll_loss": 4,
 }  # fmt: skip
 
 
@@ -68,6 +72,11 @@ def tensor_count(name: str) -> int:
 def loss_arguments(name: str, x: Tensor) -> tuple[Tensor, Tensor]:
     """Input and target of a loss as a function of any ``x``: what shall be a probability is made one."""
     return (x.sigmoid() if name == "binary_cross_entropy" else x), torch.full_like(x, 0.3)
+
+
+def takes_dim(row: Row) -> bool:
+    """Whether the second argument is a dimension that must be given."""
+    return row.family == "softmax" or row.name == "logsumexp"
 
 
 def row_named(name: str) -> Row:
@@ -129,7 +138,7 @@ def fused(a: float, b: float, c: float, dtype: torch.dtype) -> float:
 
 def reference(row: Row, sample: Sample) -> Tensor:
     """The result in float64, without the cancellation that PyTorch's own formula of gelu has in the negative tail."""
-    wide = sample.map(lambda tensor: tensor.double())
+    wide = sample.map(lambda tensor: tensor if tensor.dtype == torch.int64 and row.name in ENTROPY else tensor.double())
     if row.name == "gelu":
         x = wide.args[0]
         if wide.kwargs.get("approximate", "none") == "none":
@@ -210,7 +219,10 @@ def assert_matches(row: Row, actual: Tensor, expected: Tensor, sample: Sample, l
         exponent = span(sample.kwargs["beta"] * sample.args[0])
     if actual.dtype == torch.float64:
         epsilon = torch.finfo(torch.float64).eps
-        cancellation = {"gelu": 4, "log_softmax": 4, "binary_cross_entropy_with_logits": 4}.get(row.name, 0)
+        cancellation = {
+            "gelu": 4, "log_softmax": 4, "binary_cross_entropy_with_logits": 4, "logsumexp": 4, "cross_entropy": 8,
+            "nll_loss": 8,
+        }.get(row.name, 0)  # fmt: skip
         largest = max(
             (float(x.double().nan_to_num(0, 0, 0).abs().max()) for x in sample.tensors() if x.numel()), default=0
         )
@@ -224,8 +236,10 @@ def assert_matches(row: Row, actual: Tensor, expected: Tensor, sample: Sample, l
     bound += exponent
     if actual.dtype != torch.float32:
         bound = 0.5 + bound * torch.finfo(torch.float32).eps / torch.finfo(actual.dtype).eps
-    # log_softmax subtracts the logarithm of a sum that is close to 1 where the result is close to 0.
-    return assert_units(actual, reference(row, sample), bound, label, 1.0 if row.name == "log_softmax" else 0.0)
+    # log_softmax subtracts the logarithm of a sum that is close to 1 where the result is close to 0, and logsumexp adds
+    # it to a maximum, which may cancel. So may losses of both signs: they come from negative weights.
+    smallest = 1.0 if row.name in ("log_softmax", "logsumexp") else 16.0 if row.name in ENTROPY else 0.0
+    return assert_units(actual, reference(row, sample), bound, label, smallest)
 
 
 def span(tensor: Tensor) -> float:

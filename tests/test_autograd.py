@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from operators import FUNCTIONAL, INPLACE, OUT, OVERLOADS, arguments, copied, twin, written
-from support import NAMES, loss_arguments, outcome, row_named, tensor_count
+from support import NAMES, loss_arguments, outcome, row_named, takes_dim, tensor_count
 from torch.autograd import gradcheck, gradgradcheck
 from torch.utils.checkpoint import checkpoint
 
@@ -44,7 +44,7 @@ def function_of(name: str, kwargs: dict):
     row = row_named(name)
     if row.family == "loss":
         return lambda x: row.function(*loss_arguments(name, x), **kwargs)
-    dim = {"dim": 0} if row.family == "softmax" else {}
+    dim = {"dim": 0} if takes_dim(row) else {}
     return lambda *inputs: row.function(*inputs, **dim, **kwargs)
 
 
@@ -247,7 +247,7 @@ def test_modified_saved_tensor(name, victim):
     for kind in ("function", "original"):
         leaves = inputs_of(name, (3, 4))
         inputs = [leaf * 1 for leaf in leaves]
-        extra = {"dim": 0} if row_named(name).family == "softmax" else {}
+        extra = {"dim": 0} if takes_dim(row_named(name)) else {}
         arguments = loss_arguments(name, *inputs) if row_named(name).family == "loss" else inputs
         result = getattr(row_named(name), kind)(*arguments, **extra)
         with torch.no_grad():

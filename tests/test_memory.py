@@ -38,7 +38,7 @@ def no_leak() -> Iterator[None]:
     assert live() == before
 
 
-@pytest.mark.parametrize("name", [row.name for row in ROWS])
+@pytest.mark.parametrize("name", [row.name for row in ROWS if row.family not in ("reduction", "loss")])  # small results
 def test_results_are_pooled(name, no_leak):
     row = row_named(name)
     for case in row.bench_inputs(LARGE, torch.float32):

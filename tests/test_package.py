@@ -106,7 +106,8 @@ check()
 x = torch.randn(1 << 20)
 for name in torchext.functional.__all__:
     function = getattr(torchext, name)
-    arguments = {"fused_multiply_add": (x, x, x), "softmax": (x, 0), "log_softmax": (x, 0)}
+    arguments = {"fused_multiply_add": (x, x, x), "softmax": (x, 0), "log_softmax": (x, 0), "logsumexp": (x, 0)}
+    arguments |= dict.fromkeys(("cross_entropy", "nll_loss"), (x.view(-1, 64), torch.zeros(1 << 14, dtype=torch.int64)))
     arguments |= dict.fromkeys(("add", "sub", "mul", "div"), (x, x))
     function(*arguments.get(name, (x,)))
 check()

@@ -66,7 +66,9 @@ def forward_and_backward(row, case) -> list[bytes]:
     """The bits of the result and of the gradients."""
 
     def leaf(value):
-        return value.detach().clone().requires_grad_() if isinstance(value, torch.Tensor) else value
+        if not isinstance(value, torch.Tensor):
+            return value
+        return value.detach().clone().requires_grad_(value.is_floating_point())
 
     args = [leaf(value) for value in case.args]
     if row.family == "loss":  # its target is data

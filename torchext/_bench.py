@@ -183,9 +183,11 @@ def measure(cell: Cell, compile_too: bool, backward: bool, repeats: int) -> None
 def _limit(cell: Cell, args: tuple[Any, ...], out: Tensor, backward: bool) -> float:
     """A backward call reads grad_output and what was saved, and writes the gradients: as much as the inputs, both."""
     inputs = _bench_limits.tensor_bytes(*(a for a in args if isinstance(a, Tensor)))
+    elements = max(out.numel(), args[0].numel())  # of a reduction, the input's
+    if cell.name == "nll_loss":  # a cache line of each row
+        inputs = min(inputs, 64 * args[1].numel() + _bench_limits.tensor_bytes(args[1]))
     output = _bench_limits.tensor_bytes(out)
     variant = _bench_limits.variant(cell.name, cell.kwargs)
-    elements = max(cell.elements, out.numel())
     limit = _bench_limits.seconds(inputs + output, elements, args[0].dtype, _bench_limits.FORWARD.get(variant))
     if backward:
         gradients = _bench_limits.tensor_bytes(*differentiable(args))

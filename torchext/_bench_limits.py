@@ -71,6 +71,8 @@ FORWARD = {
     "huber_loss": Work(5),
     "binary_cross_entropy": Work(28),  # two logarithms of 11, two clamps, combine 3, add
     "binary_cross_entropy_with_logits": Work(16),  # piecewise, 1 - y, multiply-add, add
+    "logsumexp": Work(12),  # softmax without its scale
+    "cross_entropy": Work(12),  # logsumexp; what each row adds is not counted
 }
 # grad_input from grad_output and the saved tensor (the result for relu, selu, sigmoid, tanh and the softmaxes).
 BACKWARD = {
@@ -99,6 +101,8 @@ BACKWARD = {
     "huber_loss": Work(4),
     "binary_cross_entropy": Work(5, 1),
     "binary_cross_entropy_with_logits": Work(15, 1),  # exp, add, subtract, scale
+    "logsumexp": Work(11),  # subtract, exp by table 9, scale
+    "cross_entropy": Work(11),
 }
 
 

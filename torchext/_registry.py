@@ -111,6 +111,16 @@ def probabilities(n: int, dtype: torch.dtype) -> list[Case]:
     return [Case("flat", (torch.rand(n).to(dtype), torch.randint(2, (n,)).to(dtype)), {})]
 
 
+def class_indices(n: int, dtype: torch.dtype) -> list[Case]:
+    """A square matrix of about n elements and one class per row; the same of 50 classes."""
+    side = max(1, round(n**0.5))
+    shapes = dict.fromkeys([(side, side), (max(1, n // 50), min(n, 50))])
+    return [
+        Case(f"({rows},{classes})", (torch.randn(rows, classes).to(dtype), torch.randint(classes, (rows,))), {})
+        for rows, classes in shapes
+    ]
+
+
 def drop_in(
     original: Callable[..., Any],
     *,

@@ -6,6 +6,7 @@
 #endif
 #include "instances_activations.h"
 #include "instances_arithmetic.h"
+#include "instances_logsumexp.h"
 #include "instances_losses.h"
 #include "instances_reduce.h"
 #include "instances_softmax.h"
@@ -68,6 +69,18 @@ constexpr KernelTable make_table() {
   RUSTTORCH_KERNELS(name, Functor, kFloat16, float16)
   RUSTTORCH_SOFTMAX(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
+#undef RUSTTORCH_KERNELS
+
+#define RUSTTORCH_KERNELS(index, T)                                        \
+  table.logsumexp[index] = logsumexp_rows<T>;                              \
+  table.logsumexp_columns[index] = logsumexp_columns<T>;                   \
+  table.logsumexp_backward[index] = logsumexp_rows_backward<T>;            \
+  table.logsumexp_columns_backward[index] = logsumexp_columns_backward<T>; \
+  table.smoothing_sums[index] = smoothing_sums<T>;
+  RUSTTORCH_KERNELS(kFloat32, float)
+  RUSTTORCH_KERNELS(kFloat64, double)
+  RUSTTORCH_KERNELS(kBFloat16, bfloat16)
+  RUSTTORCH_KERNELS(kFloat16, float16)
 #undef RUSTTORCH_KERNELS
 
 #define RUSTTORCH_KERNELS(index, T)                \

@@ -32,6 +32,15 @@ RUSTTORCH_INLINE Vec<float> shifted_exponential(Vec<float> x, Vec<float> max) {
   return exp_by_table<exponential_shift<float>>(x - max);
 }
 
+// The real value of something shifted.
+template <class V>
+RUSTTORCH_INLINE V unshifted(V v) {
+  constexpr Lane<V> step = Lane<V>(1) / Lane<V>(int64_t(1) << 32);
+  v = v * V(step);
+  if constexpr (exponential_shift<Lane<V>> == 64) v = v * V(step);
+  return v;
+}
+
 // What the loops below need of each member of the family. `sum` is that of the shifted exponentials.
 template <class V>
 struct Softmax {
@@ -48,12 +57,7 @@ struct Softmax {
 template <class V>
 struct LogSoftmax {
   static constexpr bool from_exponentials = false;
-  static RUSTTORCH_INLINE V factor(V sum) {
-    constexpr Lane<V> unshift = Lane<V>(1) / Lane<V>(int64_t(1) << 32);
-    V scaled = sum * V(unshift);
-    if constexpr (exponential_shift<Lane<V>> == 64) scaled = scaled * V(unshift);
-    return log(scaled);
-  }
+  static RUSTTORCH_INLINE V factor(V sum) { return log(unshifted(sum)); }
   static RUSTTORCH_INLINE V result(V x, V max, V factor) { return (x - max) - factor; }
 
   static RUSTTORCH_INLINE V add_term(V sum, V grad_output, V) { return sum + grad_output; }

@@ -96,15 +96,12 @@ RUSTTORCH_INLINE void write_results(T* out, const T* in, const Vec<C>* max, cons
   }
 }
 
-// With `keep`, the exponentials wait in kept[size][kept_stride] for the last pass: the result, or narrower columns' stack.
-template <class T, template <class> class Functor, bool is_partial, bool keep>
-void softmax_strip(T* out, const T* in, int64_t size, int64_t stride, Strip<Compute<T>> strip, Compute<T>* kept,
-                   int64_t kept_stride) {
+// The largest value of each column of a strip, NaN left out.
+template <class T, bool is_partial>
+RUSTTORCH_INLINE void strip_max(Vec<Compute<T>>* max, const T* in, int64_t size, int64_t stride,
+                                Strip<Compute<T>> strip) {
   using C = Compute<T>;
   using V = Vec<C>;
-  using F = Functor<V>;
-  V max[Strip<C>::most_vectors], factor[Strip<C>::most_vectors];
-
   for (int64_t v = 0; v < strip.vectors; ++v) max[v] = V(-std::numeric_limits<C>::infinity());
   int64_t i = 0;
   for (; i + 4 <= size; i += 4) {  // four rows at once, because the maximum waits for its own store
@@ -121,8 +118,14 @@ void softmax_strip(T* out, const T* in, int64_t size, int64_t stride, Strip<Comp
       max[v] = max_number(load_columns<is_partial>(in + i * stride, strip, v), max[v]);
     }
   }
+}
 
-  ColumnSums<C> sums(strip.vectors);
+// The sums of the shifted exponentials, which wait in kept[size][kept_stride] with `keep`.
+template <class T, bool is_partial, bool keep>
+RUSTTORCH_INLINE void strip_sums(ColumnSums<Compute<T>>& sums, const T* in, int64_t size, int64_t stride,
+                                 const Vec<Compute<T>>* max, Strip<Compute<T>> strip, Compute<T>* kept,
+                                 int64_t kept_stride) {
+  using C = Compute<T>;
   for (int64_t start = 0; start < size; start += kBlock<C>) {
     const int64_t end = start + kBlock<C> < size ? start + kBlock<C> : size;
     for (int64_t row = start; row < end; ++row) {
@@ -133,6 +136,19 @@ void softmax_strip(T* out, const T* in, int64_t size, int64_t stride, Strip<Comp
     }
     sums.end_block(end - start);
   }
+}
+
+// With `keep`, the exponentials wait in kept[size][kept_stride] for the last pass: the result, or narrower columns' stack.
+template <class T, template <class> class Functor, bool is_partial, bool keep>
+void softmax_strip(T* out, const T* in, int64_t size, int64_t stride, Strip<Compute<T>> strip, Compute<T>* kept,
+                   int64_t kept_stride) {
+  using C = Compute<T>;
+  using V = Vec<C>;
+  using F = Functor<V>;
+  V max[Strip<C>::most_vectors], factor[Strip<C>::most_vectors];
+  strip_max<T, is_partial>(max, in, size, stride, strip);
+  ColumnSums<C> sums(strip.vectors);
+  strip_sums<T, is_partial, keep>(sums, in, size, stride, max, strip, kept, kept_stride);
   for (int64_t v = 0; v < strip.vectors; ++v) factor[v] = F::factor(value_of(sums.total[v]));
 
   for (int64_t row = 0; row < size; ++row) {

@@ -5,6 +5,7 @@
 
 #include "activations.h"
 #include "arithmetic.h"
+#include "logsumexp.h"
 #include "losses.h"
 #include "reduce.h"
 #include "softmax.h"
@@ -35,6 +36,16 @@ using SoftmaxBackwardKernel = void (*)(void* grad_input, const void* grad_output
 using SoftmaxColumnsKernel = void (*)(void* out, const void* in, int64_t size, int64_t columns, int64_t stride);
 using SoftmaxColumnsBackwardKernel = void (*)(void* grad_input, const void* grad_output, const void* output,
                                               int64_t size, int64_t columns, int64_t stride);
+// in: [rows][size] -> max, log_sum: [rows] in the compute type (float for bfloat16 and float16).
+using LogsumexpKernel = void (*)(void* max, void* log_sum, const void* in, int64_t rows, int64_t size);
+using LogsumexpColumnsKernel = void (*)(void* max, void* log_sum, const void* in, int64_t size, int64_t columns,
+                                        int64_t stride);
+// out, in: [rows][size], out == in is allowed; columns as above.
+using LogsumexpBackwardKernel = void (*)(void* out, const void* in, int64_t rows, int64_t size, const GradientTerms&);
+using LogsumexpColumnsBackwardKernel = void (*)(void* out, const void* in, int64_t size, int64_t columns,
+                                                int64_t stride, const GradientTerms&);
+using SmoothingKernel = void (*)(double* out, const void* in, const void* max, const void* weight, int64_t rows,
+                                 int64_t size);
 
 // out[rows] from in [rows][size]; out[columns] from in [size][stride], of which columns [0, columns). The second form
 // has sums of squared deviations from the mean.
@@ -78,6 +89,11 @@ struct KernelTable {
   SoftmaxColumnsBackwardKernel name##_columns_backward[kFloatingDtypes];
   RUSTTORCH_SOFTMAX(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
+  LogsumexpKernel logsumexp[kFloatingDtypes];
+  LogsumexpColumnsKernel logsumexp_columns[kFloatingDtypes];
+  LogsumexpBackwardKernel logsumexp_backward[kFloatingDtypes];
+  LogsumexpColumnsBackwardKernel logsumexp_columns_backward[kFloatingDtypes];
+  SmoothingKernel smoothing_sums[kFloatingDtypes];
 
   SumRowsKernel sum_rows[kFloatingDtypes], deviation_rows[kFloatingDtypes];
   SumColumnsKernel sum_columns[kFloatingDtypes], deviation_columns[kFloatingDtypes];

@@ -10,6 +10,7 @@
 #include <ATen/ops/addcmul.h>
 #include <ATen/ops/div.h>
 #include <ATen/ops/elu.h>
+#include <ATen/ops/exp.h>
 #include <ATen/ops/huber_loss_backward_ops.h>
 #include <ATen/ops/mish_backward_ops.h>
 #include <ATen/ops/mse_loss_backward_ops.h>
@@ -48,6 +49,18 @@ struct softsign_backward {
   static Tensor call(const Tensor& grad_output, const Tensor& self) {
     const Tensor denominator = one_plus_abs(self);
     return at::div(grad_output, at::mul(denominator, denominator));
+  }
+};
+
+// d/dx logsumexp(x) = e^(x - result); grad_output and result have the reduced dimensions, of size 1.
+struct _logsumexp_backward {
+  using schema = Tensor(const Tensor&, const Tensor&, const Tensor&);
+  static constexpr const char* name = "rusttorch::_logsumexp_backward";
+  static constexpr const char* overload_name = "";
+  static constexpr const char* schema_str =
+      "_logsumexp_backward(Tensor grad_output, Tensor self, Tensor result) -> Tensor";
+  static Tensor call(const Tensor& grad_output, const Tensor& self, const Tensor& result) {
+    return at::mul(grad_output, at::exp(at::sub(self, result)));
   }
 };
 

@@ -7,6 +7,7 @@
 #include "autograd.h"
 #include "own_schemas.h"
 #include "results.h"
+#include "strips.h"
 
 namespace rusttorch {
 namespace {
@@ -28,40 +29,6 @@ constexpr double kForwardCost = 0.6, kBackwardCost = 0.4;
 // thread, on two with blocks of 512, 256, 128: forward (512, 512) 70, 70, 107, 107; backward 70, 70, 50, 50; backward
 // (256, 256) 18, 18, 18, 12.5.
 constexpr int64_t kForwardBlock = 512, kBackwardBlock = 128;
-
-// A contiguous tensor seen as [outer][size][inner], `size` being the dimension that is normalised.
-struct Shape {
-  int64_t outer = 1, size = 1, inner = 1;
-};
-Shape split_at(const Tensor& self, int64_t dim) {
-  Shape shape;
-  for (int64_t i = 0; i < self.dim(); ++i) {
-    (i < dim ? shape.outer : i == dim ? shape.size : shape.inner) *= self.size(i);
-  }
-  return shape;
-}
-
-// Calls rows(first_row, rows) when the dimension is innermost, else columns(offset, columns) for strips of columns.
-// `offset` counts elements from the start of the tensor.
-template <class Rows, class Columns>
-void for_each_strip(const Shape& shape, double nanoseconds, int64_t block, const Rows& rows, const Columns& columns) {
-  const double strip_cost = nanoseconds * static_cast<double>(shape.size);
-  if (shape.inner == 1) {
-    for_each_range(shape.outer, strip_cost, [&](int64_t begin, int64_t end) { rows(begin, end - begin); });
-    return;
-  }
-  const int64_t blocks = (shape.inner + block - 1) / block;
-  for_each_range(shape.outer * blocks, strip_cost * std::min(block, shape.inner), [&](int64_t begin, int64_t end) {
-    while (begin < end) {
-      const int64_t outer = begin / blocks;
-      const int64_t last = std::min(end, (outer + 1) * blocks);
-      const int64_t first_column = (begin - outer * blocks) * block;
-      const int64_t last_column = std::min(shape.inner, (last - outer * blocks) * block);
-      columns(outer * shape.size * shape.inner + first_column, last_column - first_column);
-      begin = last;
-    }
-  });
-}
 
 // True when our kernels serve this call. An invalid dim is ATen's to refuse, in its words.
 bool is_ours(DecisionPoint& point, const Tensor& self, int64_t dim) {

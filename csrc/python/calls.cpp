@@ -4,6 +4,7 @@
 #include <ATen/ops/add_ops.h>
 #include <ATen/ops/binary_cross_entropy_ops.h>
 #include <ATen/ops/binary_cross_entropy_with_logits_ops.h>
+#include <ATen/ops/cross_entropy_loss_ops.h>
 #include <ATen/ops/div_ops.h>
 #include <ATen/ops/elu_ops.h>
 #include <ATen/ops/gelu_ops.h>
@@ -11,8 +12,10 @@
 #include <ATen/ops/l1_loss_ops.h>
 #include <ATen/ops/leaky_relu_ops.h>
 #include <ATen/ops/log_softmax_ops.h>
+#include <ATen/ops/logsumexp_ops.h>
 #include <ATen/ops/mse_loss_ops.h>
 #include <ATen/ops/mul_ops.h>
+#include <ATen/ops/nll_loss_nd_ops.h>
 #include <ATen/ops/smooth_l1_loss_ops.h>
 #include <ATen/ops/softmax_ops.h>
 #include <ATen/ops/softplus_ops.h>
@@ -142,6 +145,11 @@ void register_calls(py::module_& module) {
   bind<softplus>(module, "softplus", input, py::arg("beta"), py::arg("threshold"));
   bind<softmax_int>(module, "softmax", input, dim, dtype);
   bind<log_softmax_int>(module, "log_softmax", input, dim, dtype);
+  bind<logsumexp>(module, "logsumexp", input, dim, py::arg("keepdim"));
+  bind<cross_entropy_loss>(module, "cross_entropy_loss", input, py::arg("target"), py::arg("weight"),
+                           py::arg("reduction"), py::arg("ignore_index"), py::arg("label_smoothing"));
+  bind<nll_loss_nd>(module, "nll_loss_nd", input, py::arg("target"), py::arg("weight"), py::arg("reduction"),
+                    py::arg("ignore_index"));
 
   bind<mse_loss>(module, "mse_loss", input, target, reduction);
   bind<l1_loss>(module, "l1_loss", input, target, reduction);

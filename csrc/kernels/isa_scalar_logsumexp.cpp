@@ -1,0 +1,6 @@
+// logsumexp for one lane: any CPU.
+#include "region_scalar.h"
+
+#define RUSTTORCH_INSTANCE template
+#include "instances_logsumexp.h"
+#include "region_end.h"
