@@ -109,6 +109,7 @@ for name in torchext.functional.__all__:
     arguments = {"fused_multiply_add": (x, x, x), "softmax": (x, 0), "log_softmax": (x, 0), "logsumexp": (x, 0)}
     arguments |= dict.fromkeys(("cross_entropy", "nll_loss"), (x.view(-1, 64), torch.zeros(1 << 14, dtype=torch.int64)))
     arguments |= dict.fromkeys(("add", "sub", "mul", "div"), (x, x))
+    arguments |= dict.fromkeys(torchext.functional.losses.__all__, (x.sigmoid(), x.sigmoid()))
     function(*arguments.get(name, (x,)))
 check()
 """
