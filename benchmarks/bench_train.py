@@ -18,7 +18,6 @@ import torch
 
 import torchext
 
-
 Model = tuple[torch.nn.Module, torch.Tensor, torch.Tensor]  # with the token ids and the labels of a step
 
 

@@ -108,6 +108,8 @@ for name in torchext.functional.__all__:
     function = getattr(torchext, name)
     arguments = {"fused_multiply_add": (x, x, x), "softmax": (x, 0), "log_softmax": (x, 0), "logsumexp": (x, 0)}
     arguments |= dict.fromkeys(("cross_entropy", "nll_loss"), (x.view(-1, 64), torch.zeros(1 << 14, dtype=torch.int64)))
+    few = torch.zeros(100, dtype=torch.int64)
+    arguments["linear_cross_entropy"] = (x[:6400].view(100, 64), x[:640].view(10, 64), few)
     arguments |= dict.fromkeys(("add", "sub", "mul", "div"), (x, x))
     arguments |= dict.fromkeys(torchext.functional.losses.__all__, (x.sigmoid(), x.sigmoid()))
     function(*arguments.get(name, (x,)))

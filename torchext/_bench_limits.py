@@ -73,6 +73,7 @@ FORWARD = {
     "binary_cross_entropy_with_logits": Work(16),  # piecewise, 1 - y, multiply-add, add
     "logsumexp": Work(12),  # softmax without its scale
     "cross_entropy": Work(12),  # logsumexp; what each row adds is not counted
+    "linear_cross_entropy": Work(12),
 }
 # grad_input from grad_output and the saved tensor (the result for relu, selu, sigmoid, tanh and the softmaxes).
 BACKWARD = {
@@ -103,6 +104,7 @@ BACKWARD = {
     "binary_cross_entropy_with_logits": Work(15, 1),  # exp, add, subtract, scale
     "logsumexp": Work(11),  # subtract, exp by table 9, scale
     "cross_entropy": Work(11),
+    "linear_cross_entropy": Work(11),
 }
 
 

@@ -121,6 +121,14 @@ def class_indices(n: int, dtype: torch.dtype) -> list[Case]:
     ]
 
 
+def linear_classes(n: int, dtype: torch.dtype) -> list[Case]:
+    """Rows of a quarter as many features as classes, about n logits in all."""
+    side = max(1, round(n**0.5))
+    features = max(1, side // 4)
+    x, weight = torch.randn(side, features).to(dtype), (torch.randn(side, features) / features**0.5).to(dtype)
+    return [Case(f"({side},{features},{side})", (x, weight, torch.randint(side, (side,))), {})]
+
+
 def drop_in(
     original: Callable[..., Any],
     *,

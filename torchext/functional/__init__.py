@@ -7,8 +7,18 @@ ATen, so that the result, or the exception, is torch's. Derivatives of any order
 
 from typing import TYPE_CHECKING
 
-from torchext.functional import _entropy, _logsumexp, _softmax, activations, arithmetic, losses, reductions
+from torchext.functional import (
+    _entropy,
+    _linear_entropy,
+    _logsumexp,
+    _softmax,
+    activations,
+    arithmetic,
+    losses,
+    reductions,
+)
 from torchext.functional._entropy import *  # noqa: F403
+from torchext.functional._linear_entropy import *  # noqa: F403
 from torchext.functional._logsumexp import *  # noqa: F403
 from torchext.functional._softmax import *  # noqa: F403
 from torchext.functional.activations import *  # noqa: F403
@@ -19,5 +29,5 @@ from torchext.functional.reductions import *  # noqa: F403
 if not TYPE_CHECKING:  # a type checker follows the imports above, but not this sum
     __all__ = [
         *arithmetic.__all__, *activations.__all__, *_softmax.__all__, *reductions.__all__, *_logsumexp.__all__,
-        *losses.__all__, *_entropy.__all__,
+        *losses.__all__, *_entropy.__all__, *_linear_entropy.__all__,
     ]  # fmt: skip
