@@ -1,8 +1,8 @@
 """Whole training steps of small language models, stock and with torchext: python benchmarks/bench_train.py
 
 The models are transformers' own code with random weights (nothing is downloaded; pip install transformers), float32,
-trained with AdamW on random tokens: GPT-2 and Llama to predict the next one, BERT to classify. Steps with and without torchext alternate in one process; peak memory comes from a
-process of its own for each.
+trained with AdamW on random tokens: GPT-2 and Llama to predict the next one, BERT to classify. Steps with and without
+torchext alternate in one process; peak memory comes from a process of its own for each.
 """
 
 from __future__ import annotations
