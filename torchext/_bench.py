@@ -59,19 +59,20 @@ def groups(rows: list[_registry.Row], sizes: list[int], dtypes: list[torch.dtype
     for row in rows:
         for dtype in dtypes:
             yield from ((row, dtype, size) for size in sizes)
-            if grid and row.family in ("softmax", "reduction"):
+            if grid and (row.family in ("softmax", "reduction") or row.name == "cross_entropy"):
                 yield from ((row, dtype, shape) for shape in SHAPES)
 
 
 def cells(row: _registry.Row, dtype: torch.dtype, size: int | tuple[int, int]) -> Iterator[Cell]:
     """Built one group at a time: the inputs of a whole run would not fit in memory."""
     if isinstance(size, tuple):
-        x = torch.randn(size).to(dtype)
-        for dim in (0, 1):
-            cell = Cell(
-                row.name, row.family, f"({size[0]},{size[1]}) dim {dim}", dtype, x.numel(), row.function, row.original
-            )
-            cell.args, cell.on_grid = (x, dim), True
+        x, shape = torch.randn(size).to(dtype), f"({size[0]},{size[1]})"
+        calls: dict[str, tuple[Any, ...]] = {f"{shape} dim {dim}": (x, dim) for dim in (0, 1)}
+        if row.family == "loss":
+            calls = {shape: (x, torch.randint(size[1], size[:1]))}
+        for label, args in calls.items():
+            cell = Cell(row.name, row.family, label, dtype, x.numel(), row.function, row.original, args)
+            cell.on_grid = True
             yield cell
     else:
         for case in row.bench_inputs(size, dtype):

@@ -65,7 +65,8 @@ RUSTTORCH_INLINE Vec<float> gelu_erf_tail(Vec<float> x) {  // any x <= 0; -inf *
   return fnma(fma(normal.tail, raised, raised), Vec<float>(kLowered), positive);
 }
 RUSTTORCH_INLINE Vec<float> gelu_erf(Vec<float> x) {
-  const Vec<float> end(kNormalTail.end()), t = min_number(end, abs(x)), result = fnma(t, kNormalTail(t), relu(x));
+  const Vec<float> end(kNormalTail.end()), t = min_number(end, abs(x));
+  const Vec<float> result = copysign(fnma(t, kNormalTail(t), relu(x)), x);  // -0 of -0, whatever relu makes of it
   const Mask<float> tail = x < -end;  // above `end` the second term is below half a ULP
   return any(tail) ? select(tail, gelu_erf_tail(x), result) : result;
 }
@@ -137,7 +138,8 @@ RUSTTORCH_INLINE V gelu_tanh_tail(V x) {  // any x
   return gated(x, gelu_tanh_exponential(negative_abs(x)));
 }
 RUSTTORCH_INLINE Vec<float> gelu_tanh(Vec<float> x) {
-  const Vec<float> end(kGate.end()), t = min_number(end, abs(x)), result = fnma(t, kGate(t), relu(x));
+  const Vec<float> end(kGate.end()), t = min_number(end, abs(x));
+  const Vec<float> result = copysign(fnma(t, kGate(t), relu(x)), x);
   const Mask<float> tail = x < -end;  // above `end` the second term is below half a ULP
   return any(tail) ? select(tail, gelu_tanh_tail(x), result) : result;
 }
