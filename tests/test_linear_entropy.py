@@ -12,6 +12,12 @@ from torch.func import grad, vmap
 import torchext
 
 
+@pytest.fixture(autouse=True)
+def _chunks_of_small_problems(monkeypatch):
+    """Else only logits of 64 MiB and more go in chunks."""
+    monkeypatch.setattr("torchext.functional._linear_entropy._WORTHWHILE", 0)
+
+
 def problem(rows=200, features=12, classes=30, dtype=torch.float32):
     x = torch.randn(rows, features).to(dtype)
     weight, bias = (torch.randn(classes, features) / 3).to(dtype), torch.randn(classes).to(dtype)

@@ -128,6 +128,28 @@ RUSTTORCH_INLINE void improve(Compute<T>* best_at, Compute<T>* place_at, const T
   place.store(place_at);
 }
 
+// The same without places.
+template <class T, template <class> class Functor, int count>
+RUSTTORCH_INLINE void improve_values(Compute<T>* best_at, const T* in, int64_t stride, int64_t partial) {
+  using V = Vec<Compute<T>>;
+  V best = V::load(best_at);
+  for (int k = 0; k < count; ++k) {
+    const V x = partial ? V::load(in + k * stride, partial) : V::load(in + k * stride);
+    best = select(is_nan(x), x, Functor<V>::better(x, best));
+  }
+  best.store(best_at);
+}
+template <class T, template <class> class Functor, int count>
+RUSTTORCH_INLINE void improve_strip(ExtremeStrip<Compute<T>>& strip, const T* in, int64_t stride, int64_t first,
+                                    int64_t width, bool with_places) {
+  constexpr int lanes = Vec<Compute<T>>::lanes;
+  for (int64_t c = 0; c < width; c += lanes) {
+    const int64_t partial = width - c < lanes ? width - c : 0;
+    if (with_places) improve<T, Functor, count>(strip.best + c, strip.place + c, in + c, stride, first, partial);
+    else improve_values<T, Functor, count>(strip.best + c, in + c, stride, partial);
+  }
+}
+
 // values[columns], places[columns] (or null), in [size][stride], 0 < size < 2^31.
 template <class T, template <class> class Functor>
 void extreme_columns(void* values, int64_t* places, const void* in, int64_t size, int64_t columns, int64_t stride) {
@@ -145,16 +167,10 @@ void extreme_columns(void* values, int64_t* places, const void* in, int64_t size
     }
     int64_t row = 1;
     for (; row + 4 <= size; row += 4) {
-      for (int64_t c = 0; c < width; c += V::lanes) {
-        improve<T, Functor, 4>(strip.best + c, strip.place + c, from + row * stride + c, stride, row,
-                               width - c < V::lanes ? width - c : 0);
-      }
+      improve_strip<T, Functor, 4>(strip, from + row * stride, stride, row, width, places != nullptr);
     }
     for (; row < size; ++row) {
-      for (int64_t c = 0; c < width; c += V::lanes) {
-        improve<T, Functor, 1>(strip.best + c, strip.place + c, from + row * stride + c, stride, row,
-                               width - c < V::lanes ? width - c : 0);
-      }
+      improve_strip<T, Functor, 1>(strip, from + row * stride, stride, row, width, places != nullptr);
     }
     T* const to = static_cast<T*>(values) + first;
     for (int64_t c = 0; c < width; c += V::lanes) {

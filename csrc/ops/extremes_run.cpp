@@ -9,7 +9,7 @@ namespace {
 // Nanoseconds per float32 element on one core, from the caches.
 constexpr double kRowCost = 0.04, kColumnCost = 0.1;
 // Results that one call of a kernel gives at most, where they need room on the stack; columns that go to a thread.
-constexpr int64_t kResults = 256;
+constexpr int64_t kResults = 512;
 constexpr int64_t kPieceElements = 32768, kPieceRows = 8192;
 
 double value_at(const char* values, int64_t i, int dtype) {

@@ -23,6 +23,9 @@ __all__ = ["linear_cross_entropy"]
 _CHUNKS = 24
 _SMALLEST_CHUNK = 32
 _SUM = 2  # torch's number of the reduction
+# Bytes of logits from which on chunks are made. Below, memory is no concern, and whole products are faster: every chunk
+# reads and writes the gradient of the weight.
+_WORTHWHILE = 64 << 20
 
 
 def _reference(
@@ -191,6 +194,11 @@ def linear_cross_entropy(
         and (linear_bias is None or linear_bias.shape == linear_weight.shape[:1])
     ):
         index = -100 if ignore_index is None else ignore_index
+        if input.shape[0] * linear_weight.shape[0] * input.element_size() < _WORTHWHILE:
+            return _reference(
+                input, linear_weight, target, linear_bias, weight=weight, reduction=reduction, ignore_index=index,
+                label_smoothing=label_smoothing,
+            )  # fmt: skip
         result: Tensor = _Chunked.apply(
             input, linear_weight, target, linear_bias, weight, reduction, index, label_smoothing
         )

@@ -15,11 +15,13 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from torchext._registry import drop_in, reductions
 from torchext.functional._calls import general as _general
+from torchext.functional._calls import unary as _unary
 
 __all__ = [
     "sum", "mean", "var", "std", "max", "min", "amax", "amin", "argmax", "argmin",
 ]  # fmt: skip
 
+_WHOLE = {name: _unary(name) for name in ("max", "min")}
 Dims = int | list[int] | tuple[int, ...]
 
 
@@ -190,7 +192,10 @@ def _extreme(name: str, input: Tensor, dim: Any, keepdim: bool, out: Any, other:
             given["other"] = given.pop("dim")
         return getattr(torch, name)(input, **given, **({"keepdim": True} if keepdim else {}))
     if dim is None:
-        return getattr(torch, name)(input, keepdim=True) if keepdim else getattr(_general, name)(input)
+        if keepdim:
+            return getattr(torch, name)(input, keepdim=True)
+        result = _WHOLE[name](input)
+        return getattr(_general, name)(input) if result is NotImplemented else result
     return getattr(torch.return_types, name)(getattr(_general, name)(input, dim, keepdim))
 
 
