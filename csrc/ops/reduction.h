@@ -47,7 +47,8 @@ struct ReductionGradient {
 };
 
 // `Op` provides Aten, kName, kOperator, kSavesSelf, kSavesResult, reduction(self, arguments...),
-// forward(shape, reduction) and backward(gradient), the latter by differentiable functions of ATen.
+// forward(shape, reduction) and backward(gradient), the latter by differentiable functions of ATen. With kAtenHasGradient
+// a call that needs a graph is ATen's.
 template <class Op>
 struct ReductionNode : torch::autograd::Node {
   torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
@@ -84,7 +85,7 @@ struct ReductionKernels<Op, Tensor(const Tensor&, Args...)> {
   }
   static Tensor autograd(c10::DispatchKeySet keys, const Tensor& self, Args... args) {
     const bool graph = needs_graph(self);
-    if (belongs_to_aten<true>(self)) return Aten::call(self, args...);
+    if (belongs_to_aten<true>(self) || (graph && Op::kAtenHasGradient)) return Aten::call(self, args...);
     const Reduction reduction = graph ? Op::reduction(self, args...) : Reduction();
     if (graph && (!reduction.is_ours || !is_floating_index(dtype_index(self.scalar_type())) || self.numel() == 0)) {
       return Aten::call(self, args...);
