@@ -1,7 +1,6 @@
 // max, min, amax, amin, argmax, argmin. NaN is the extreme of all; of equal ones the first counts.
 #include "extremes.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/ops/amax_ops.h>
 #include <ATen/ops/amin_ops.h>
 #include <ATen/ops/argmax_ops.h>
@@ -23,25 +22,23 @@ Tensor values_of(const ReductionShape& shape, bool smallest) {
 template <bool smallest>
 struct Whole {
   using Aten = std::conditional_t<smallest, at::_ops::min, at::_ops::max>;
-  static constexpr const char *kName = smallest ? "Min" : "Max", *kOperator = smallest ? "min" : "max";
-  static constexpr bool kSavesSelf = false, kSavesResult = false, kAtenHasGradient = true;
+  static constexpr const char* kOperator = smallest ? "min" : "max";
+  static constexpr bool kAtenHasGradient = true;
   static Reduction reduction(const Tensor&) { return {}; }
   static Tensor forward(const ReductionShape& shape, const Reduction&) { return values_of(shape, smallest); }
-  static Tensor backward(const ReductionGradient&) { return Tensor(); }
 };
 
 template <bool smallest>
 struct AlongDims {
   using Aten = std::conditional_t<smallest, at::_ops::amin, at::_ops::amax>;
-  static constexpr const char *kName = smallest ? "Amin" : "Amax", *kOperator = smallest ? "amin" : "amax";
-  static constexpr bool kSavesSelf = false, kSavesResult = false, kAtenHasGradient = true;
+  static constexpr const char* kOperator = smallest ? "amin" : "amax";
+  static constexpr bool kAtenHasGradient = true;
   static Reduction reduction(const Tensor&, at::IntArrayRef dims, bool keepdim) {
     Reduction result{.keepdim = keepdim};
     result.set_dims(dims);
     return result;
   }
   static Tensor forward(const ReductionShape& shape, const Reduction&) { return values_of(shape, smallest); }
-  static Tensor backward(const ReductionGradient&) { return Tensor(); }
 };
 
 template <bool smallest>

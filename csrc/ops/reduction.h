@@ -46,9 +46,9 @@ struct ReductionGradient {
   Tensor restored(const Tensor& tensor) const { return restore_dims(tensor, sizes, reduction); }
 };
 
-// `Op` provides Aten, kName, kOperator, kSavesSelf, kSavesResult, reduction(self, arguments...),
-// forward(shape, reduction) and backward(gradient), the latter by differentiable functions of ATen. With kAtenHasGradient
-// a call that needs a graph is ATen's.
+// `Op` provides Aten, kOperator, reduction(self, arguments...), forward(shape, reduction) and kAtenHasGradient: true where
+// a call that needs a graph is ATen's; else kName, kSavesSelf, kSavesResult and backward(gradient), by differentiable
+// functions of ATen.
 template <class Op>
 struct ReductionNode : torch::autograd::Node {
   torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
@@ -86,26 +86,30 @@ struct ReductionKernels<Op, Tensor(const Tensor&, Args...)> {
   static Tensor autograd(c10::DispatchKeySet keys, const Tensor& self, Args... args) {
     const bool graph = needs_graph(self);
     if (belongs_to_aten<true>(self) || (graph && Op::kAtenHasGradient)) return Aten::call(self, args...);
-    const Reduction reduction = graph ? Op::reduction(self, args...) : Reduction();
-    if (graph && (!reduction.is_ours || !is_floating_index(dtype_index(self.scalar_type())) || self.numel() == 0)) {
+    if constexpr (!Op::kAtenHasGradient) {
+      if (graph) return with_graph(keys, self, args...);
+    }
+    at::AutoDispatchBelowADInplaceOrView guard;
+    return handle<Aten>().redispatch(keys & c10::after_ADInplaceOrView_keyset, self, args...);
+  }
+
+ private:
+  static Tensor with_graph(c10::DispatchKeySet keys, const Tensor& self, Args... args) {
+    const Reduction reduction = Op::reduction(self, args...);
+    if (!reduction.is_ours || !is_floating_index(dtype_index(self.scalar_type())) || self.numel() == 0) {
       return Aten::call(self, args...);
     }
-    NodePointer<ReductionNode<Op>> node;
-    if (graph) {
-      node = new_node<ReductionNode<Op>>();
-      node->set_next_edges(torch::autograd::collect_next_edges(self));
-      node->reduction = reduction;
-      node->sizes.assign(self.sizes().begin(), self.sizes().end());
-      if (Op::kSavesSelf) node->self = torch::autograd::SavedVariable(self, false);
-    }
+    auto node = new_node<ReductionNode<Op>>();
+    node->set_next_edges(torch::autograd::collect_next_edges(self));
+    node->reduction = reduction;
+    node->sizes.assign(self.sizes().begin(), self.sizes().end());
+    if (Op::kSavesSelf) node->self = torch::autograd::SavedVariable(self, false);
     Tensor result = [&] {
       at::AutoDispatchBelowADInplaceOrView guard;
       return handle<Aten>().redispatch(keys & c10::after_ADInplaceOrView_keyset, self, args...);
     }();
-    if (node) {
-      torch::autograd::set_history(result, node);
-      if (Op::kSavesResult) node->result = torch::autograd::SavedVariable(result, true);
-    }
+    torch::autograd::set_history(result, node);
+    if (Op::kSavesResult) node->result = torch::autograd::SavedVariable(result, true);
     return result;
   }
 };
