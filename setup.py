@@ -13,7 +13,7 @@ from torch.utils.cpp_extension import BuildExtension, CppExtension
 FOLDER = Path(__file__).parent
 SOURCES = sorted(
     str(path.relative_to(FOLDER))
-    for folder in ("kernels", "memory", "ops", "python")
+    for folder in ("kernels", "memory", "ops", "patch", "python")
     for path in (FOLDER / "csrc" / folder).glob("*.cpp")
 )
 # -g0: Python's own flags add -g, which doubles compile time. -fopenmp: without it at::parallel_for is serial; the

@@ -27,5 +27,5 @@ openmp=-fopenmp  # clang parses it only with libomp installed: its headers bring
 flags=(-std=c++20 -fsyntax-only $openmp -DTORCH_EXTENSION_NAME=_C -isystem "$include"
   -isystem "$include/torch/csrc/api/include"
   -isystem "$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')")
-printf '%s\0' csrc/memory/*.cpp csrc/ops/*.cpp csrc/python/*.cpp | xargs -0 -n 1 -P "$(nproc)" "$CXX" "${flags[@]}"
+printf '%s\0' csrc/memory/*.cpp csrc/ops/*.cpp csrc/patch/*.cpp csrc/python/*.cpp | xargs -0 -n 1 -P "$(nproc)" "$CXX" "${flags[@]}"
 echo "All units that see torch compile on the headers of torch $version with $CXX."

@@ -18,10 +18,20 @@ from torchext import memory as memory  # noqa: E402
 from torchext import nn as nn  # noqa: E402
 from torchext._config import logger as _logger  # noqa: E402
 from torchext._config import show_config as show_config  # noqa: E402
+from torchext._patch import is_patched as is_patched  # noqa: E402
+from torchext._patch import patch as patch  # noqa: E402
+from torchext._patch import patched as patched  # noqa: E402
+from torchext._patch import unpatch as unpatch  # noqa: E402
+from torchext._patch_report import report as report  # noqa: E402
+from torchext._patch_report import reset_report as reset_report  # noqa: E402
 from torchext._version import __version__ as __version__  # noqa: E402
 from torchext.functional import *  # noqa: E402, F403
 
 if not TYPE_CHECKING:  # a type checker follows the imports above, but not this sum
-    __all__ = ["__version__", "functional", "isa", "memory", "nn", "show_config", *functional.__all__]
+    __all__ = [
+        "__version__", "functional", "is_patched", "isa", "memory", "nn", "patch", "patched", "report",
+        "reset_report", "show_config", "unpatch",
+        *functional.__all__,
+    ]  # fmt: skip
 
 _logger.debug("torchext %s loaded, kernels: %s", __version__, isa.current())

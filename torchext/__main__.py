@@ -1,4 +1,4 @@
-"""Command line: `python -m torchext demo | bench | info`."""
+"""Command line: `python -m torchext demo | bench | info | doctor | run`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     # Imported here and not at the top: `import torchext` never pays for them.
-    from torchext import _bench, _demo
+    from torchext import _bench, _demo, _doctor, _run
 
     demo = commands.add_parser("demo", help="train a small network on real digits with PyTorch and with torchext")
     _demo.add_arguments(demo)
@@ -23,6 +23,14 @@ def main(arguments: list[str] | None = None) -> int:
 
     info = commands.add_parser("info", help="print versions, the CPU and the active instruction set")
     info.set_defaults(run=_info)
+
+    doctor = commands.add_parser("doctor", help="say what costs speed or correctness here, and how to mend it")
+    _doctor.add_arguments(doctor)
+    doctor.set_defaults(run=_doctor.main)
+
+    run = commands.add_parser("run", help="run a script or module that nobody edits, patched")
+    _run.add_arguments(run)
+    run.set_defaults(run=_run.main)
 
     options = parser.parse_args(arguments)
     return int(options.run(options))

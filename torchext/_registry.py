@@ -37,6 +37,7 @@ class Row:
         bench_inputs: calls to measure, for about n elements of a dtype.
         counters: decision points that count its forward calls.
         differentiable: whether forward + backward is measured.
+        random: whether it draws random numbers, others than torch for the same seed.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Row:
     bench_inputs: Inputs
     counters: tuple[str, ...] = field(default=())
     differentiable: bool = True
+    random: bool = False
 
 
 _rows: dict[str, Row] = {}
@@ -138,14 +140,16 @@ def drop_in(
     bench_inputs: Inputs = flat,
     counters: tuple[str, ...] = (),
     differentiable: bool = True,
+    random: bool = False,
 ) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
     """Registers the function below as the replacement of ``original``; see :class:`Row`. Returns it as it is."""
 
     def register(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
         name = function.__name__
         _rows[name] = Row(
-            name, function, original, aten_overloads, family, opinfo, bench_inputs, counters or (name,), differentiable
-        )
+            name, function, original, aten_overloads, family, opinfo, bench_inputs, counters or (name,),
+            differentiable, random,
+        )  # fmt: skip
         return function
 
     return register

@@ -50,6 +50,20 @@ def install() -> None:
         True
         >>> torchext.memory.uninstall()
     """
+    _acquire("user")
+
+
+def uninstall() -> None:
+    """New tensors come from torch's own allocator again; live ones stay valid and return to the pool when freed."""
+    _holders.clear()
+    _C.memory.uninstall()
+
+
+# On whose behalf the pool is installed: "user", "patch". It goes when nobody wants it any more.
+_holders: set[str] = set()
+
+
+def _acquire(holder: str) -> None:
     problem = _C.memory.install()
     if problem:
         raise RuntimeError(f"install(): expected to replace torch's CPU allocator, but {problem}")
@@ -57,11 +71,14 @@ def install() -> None:
         logger.warning("memory.install(): found another library's CPU allocator; it still serves what is not pooled")
     if not _C.memory.is_pooling():
         logger.warning("memory.install(): built with AddressSanitizer, so nothing is pooled")
+    _holders.add(holder)
 
 
-def uninstall() -> None:
-    """New tensors come from torch's own allocator again; live ones stay valid and return to the pool when freed."""
-    _C.memory.uninstall()
+def _release(holder: str) -> None:
+    if holder in _holders:
+        _holders.discard(holder)
+        if not _holders:
+            _C.memory.uninstall()
 
 
 def is_installed() -> bool:

@@ -6,12 +6,15 @@
 #include <map>
 #include <string>
 
+#include "../patch/scope.h"
+
 namespace rusttorch {
 
 // What a decision point answered. `taken` is the fast path, the others say why ATen ran instead.
 enum class Decision : int { taken, dtype, layout, arguments, count };
 inline constexpr std::array<const char*, static_cast<int>(Decision::count)> kDecisionNames = {"taken", "dtype",
                                                                                               "layout", "arguments"};
+static_assert(patch::kDecisions == static_cast<int>(Decision::count));
 
 // One per operator name ("gelu", "gelu_backward"); lives for the whole process. Relaxed atomics: about 5 ns a call.
 class DecisionPoint {
@@ -20,6 +23,9 @@ class DecisionPoint {
   // Counts and returns true for `taken`, so that a caller can write `if (!point.count(decision)) return aten(...)`.
   bool count(Decision decision) {
     counts_[static_cast<int>(decision)].fetch_add(1, std::memory_order_relaxed);
+    if (patch::current_counts) {
+      (*patch::current_counts)[static_cast<size_t>(decision)].fetch_add(1, std::memory_order_relaxed);
+    }
     if (decision == Decision::taken) count_isa();
     return decision == Decision::taken;
   }

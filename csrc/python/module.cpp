@@ -6,6 +6,7 @@
 #include "calls.h"
 #include "limits.h"
 #include "memory.h"
+#include "patch.h"
 
 namespace py = pybind11;
 
@@ -15,6 +16,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, module) {
   rusttorch::register_fast_calls(module);
   rusttorch::register_limits(module);
   rusttorch::register_memory(module);
+  rusttorch::register_patch(module);
 
   module.def("counters", &rusttorch::read_counters, "Operator -> decision -> count, since the last reset.");
   module.def("reset_counters", &rusttorch::reset_counters, "Sets every counter to zero.");
