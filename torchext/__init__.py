@@ -18,19 +18,21 @@ from torchext import memory as memory  # noqa: E402
 from torchext import nn as nn  # noqa: E402
 from torchext._config import logger as _logger  # noqa: E402
 from torchext._config import show_config as show_config  # noqa: E402
+from torchext._explain import explain as explain  # noqa: E402
 from torchext._patch import is_patched as is_patched  # noqa: E402
 from torchext._patch import patch as patch  # noqa: E402
 from torchext._patch import patched as patched  # noqa: E402
 from torchext._patch import unpatch as unpatch  # noqa: E402
 from torchext._patch_report import report as report  # noqa: E402
 from torchext._patch_report import reset_report as reset_report  # noqa: E402
+from torchext._verify import verify as verify  # noqa: E402
 from torchext._version import __version__ as __version__  # noqa: E402
 from torchext.functional import *  # noqa: E402, F403
 
 if not TYPE_CHECKING:  # a type checker follows the imports above, but not this sum
     __all__ = [
-        "__version__", "functional", "is_patched", "isa", "memory", "nn", "patch", "patched", "report",
-        "reset_report", "show_config", "unpatch",
+        "__version__", "explain", "functional", "is_patched", "isa", "memory", "nn", "patch", "patched", "report",
+        "reset_report", "show_config", "unpatch", "verify",
         *functional.__all__,
     ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Command line: `python -m torchext demo | bench | info | doctor | run`."""
+"""Command line: `python -m torchext demo | bench | info | doctor | run | verify`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     # Imported here and not at the top: `import torchext` never pays for them.
-    from torchext import _bench, _demo, _doctor, _run
+    from torchext import _bench, _demo, _doctor, _run, _verify
 
     demo = commands.add_parser("demo", help="train a small network on real digits with PyTorch and with torchext")
     _demo.add_arguments(demo)
@@ -31,6 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
     run = commands.add_parser("run", help="run a script or module that nobody edits, patched")
     _run.add_arguments(run)
     run.set_defaults(run=_run.main)
+
+    verify = commands.add_parser("verify", help="compare a model's results, patched and unpatched")
+    _verify.add_arguments(verify)
+    verify.set_defaults(run=_verify.main)
 
     options = parser.parse_args(arguments)
     return int(options.run(options))

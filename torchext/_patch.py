@@ -45,7 +45,7 @@ def patch(only: Names | None = None, exclude: Names | None = None, memory: bool 
     selection. :func:`unpatch` undoes it.
 
     Args:
-        only: names (``"gelu"``) or families (``"activation"``) of functions; None: all.
+        only: names (``"gelu"``) or families (``"activation"``) of functions, names first; None: all.
         exclude: names or families that stay torch's own.
         memory: also make the pool the allocator of every CPU tensor (:func:`torchext.memory.install`).
         random: also patch functions that draw random numbers. They draw others than torch for the same seed.
@@ -141,11 +141,10 @@ def _rows_of(argument: str, names: Names) -> set[str]:
     for name in [names] if isinstance(names, str) else list(names):
         if name not in known:
             close = difflib.get_close_matches(str(name), sorted(known), n=3)
-            hint = (
-                f"did you mean {' or '.join(map(repr, close))}?" if close else f"known are {', '.join(sorted(known))}."
-            )
+            hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(sorted(known))}."
             raise ValueError(f"patch(): {argument}={name!r} is neither a function nor a family; {hint}")
-        chosen |= {row.name for row in candidates if name in (row.name, row.family)}
+        is_row = any(row.name == name for row in candidates)  # "softmax" is a family, too
+        chosen |= {row.name for row in candidates if name == (row.name if is_row else row.family)}
     return chosen
 
 

@@ -27,7 +27,7 @@ class Entry:
         calls: while it was on.
         hits: those that our kernels served.
         fall_throughs: reason -> calls that torch's own code served. ``"dtype"``, ``"layout"``, ``"arguments"``: what
-            our kernels do not take; ``"tracing"``: a compiler or tracer looked on; ``"subclass"``: a tensor subclass;
+            our kernels do not take; ``"tracing"``: a compiler or tracer looked on; ``"subclass"``: a tensor subclass; ``"error"``: a wrong call, most likely;
             ``"other"``: served by another operator of ours or torch's.
     """
 

@@ -8,6 +8,7 @@ line of the old, so that ``torch.jit.script`` and ``inspect`` read the source of
 from __future__ import annotations
 
 import inspect
+import threading
 import types
 from collections import Counter
 from collections.abc import Callable
@@ -37,6 +38,7 @@ class Redirect:
     Attributes:
         stock: runs the original code, whatever the state.
         calls: calls while redirected, under ``"calls"``, and those that the stock code served, by their reason.
+            ``"error"``: the replacement raised, and the stock code was asked to.
     """
 
     def __init__(self, function: types.FunctionType, replacement: Callable[..., Any]) -> None:
@@ -46,14 +48,23 @@ class Redirect:
         self.stock = types.FunctionType(self._code, function.__globals__, function.__name__, function.__defaults__)
         self.stock.__kwdefaults__ = function.__kwdefaults__
         self._hook = f"_torchext_{function.__name__}"
-        calls, stock = self.calls, self.stock
+        calls, stock, state = self.calls, self.stock, threading.local()
 
         def run(*arguments: Any, **keywords: Any) -> Any:
+            if getattr(state, "inside", False):  # the replacement declines an input, and calls torch's by its name
+                return stock(*arguments, **keywords)
             calls["calls"] += 1
             if reason := _reason_to_step_aside(arguments, keywords):
                 calls[reason] += 1
                 return stock(*arguments, **keywords)
-            return replacement(*arguments, **keywords)
+            state.inside = True
+            try:
+                return replacement(*arguments, **keywords)
+            except Exception:
+                calls["error"] += 1
+            finally:
+                state.inside = False
+            return stock(*arguments, **keywords)  # a wrong call is refused in torch's words
 
         self._run = run
         self._new_code = self._make_code()
