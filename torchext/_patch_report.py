@@ -27,8 +27,8 @@ class Entry:
         calls: while it was on.
         hits: those that our kernels served.
         fall_throughs: reason -> calls that torch's own code served. ``"dtype"``, ``"layout"``, ``"arguments"``: what
-            our kernels do not take; ``"tracing"``: a compiler or tracer looked on; ``"subclass"``: a tensor subclass; ``"error"``: a wrong call, most likely;
-            ``"other"``: served by another operator of ours or torch's.
+            our kernels do not take; ``"tracing"``: a compiler or tracer looked on; ``"subclass"``: a tensor subclass;
+            ``"error"``: a wrong call, most likely; ``"other"``: served by another operator of ours or torch's.
     """
 
     row: str
@@ -79,11 +79,11 @@ def report() -> Report:
 
     Example:
         >>> import torch, torchext
+        >>> torchext.reset_report()
         >>> with torchext.patched(only="tanh"):
         ...     y = torch.tanh(torch.ones(3))
         >>> [entry.hits for entry in torchext.report().entries if entry.name == "aten::tanh"]
         [1]
-        >>> torchext.reset_report()
     """
     families = {row.name: row for row in _patch.patchable_rows()}
     entries = [_kernel_entry(families[entry["row"]], entry) for entry in _C.patch.overrides()]
