@@ -140,5 +140,22 @@ def test_memory(reduction):
         return highest
 
     assert peak(F.linear_cross_entropy) > logits  # the measure works
-    # Twice the gradients: those of forward, and their products with the incoming one.
-    assert peak(torchext.linear_cross_entropy) < 2 * gradients + logits / 10
+    assert peak(torchext.linear_cross_entropy) < gradients + logits / 10
+
+
+def test_backward_twice():
+    """A graph that is kept gives fresh gradients each time; one that is not gives those of forward."""
+    x, weight, target, bias = problem()
+    leaves = [t.requires_grad_() for t in (x, weight, bias)]
+    loss = torchext.linear_cross_entropy(x, weight, target, linear_bias=bias)
+    factor = torch.tensor(2.0)
+    first = torch.autograd.grad(loss, leaves, factor, retain_graph=True)
+    for gradient in first:
+        gradient.zero_()
+    expected = torch.autograd.grad(F.linear_cross_entropy(x, weight, target, linear_bias=bias), leaves)
+    torch.testing.assert_close(
+        torch.autograd.grad(loss, leaves, factor, retain_graph=True), tuple(2 * gradient for gradient in expected)
+    )
+    torch.testing.assert_close(torch.autograd.grad(loss, leaves), expected)
+    with pytest.raises(RuntimeError, match="second time"):
+        torch.autograd.grad(loss, leaves)

@@ -194,6 +194,8 @@ def _limit(cell: Cell, args: tuple[Any, ...], out: Tensor, backward: bool) -> fl
     limit = _bench_limits.seconds(inputs + output, elements, args[0].dtype, _bench_limits.FORWARD.get(variant))
     if backward:
         gradients = _bench_limits.tensor_bytes(*differentiable(args))
+        if cell.name == "nll_loss":  # its gradient is made from the targets alone
+            inputs = _bench_limits.tensor_bytes(args[1])
         moved = output + (inputs if cell.family != "arithmetic" else 0) + gradients
         limit += _bench_limits.engine_seconds()
         limit += _bench_limits.seconds(moved, elements, args[0].dtype, _bench_limits.BACKWARD.get(variant))

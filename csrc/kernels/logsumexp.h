@@ -62,40 +62,79 @@ RUSTTORCH_INLINE void logsumexp_of_batch(Compute<T>* max, Compute<T>* log_sum, c
   for (int64_t row = 0; row < rows; ++row) settle_special(max + row, log_sum + row, in + row * size, size, 1);
 }
 
+// The largest element of each lane of a short row, and the sum of each lane's exponentials.
+template <class T, int lines>
+RUSTTORCH_INLINE Vec<Compute<T>> short_row_largest(const T* in, int64_t size) {
+  using Row = ShortRow<T, lines>;
+  const Row row(in, size, -std::numeric_limits<Compute<T>>::infinity());
+  typename Row::V largest = row.line[0].v[0];
+#pragma GCC unroll 16
+  for (int i = 1; i < lines * Row::vectors; ++i)
+    largest = max_number(row.line[i / Row::vectors].v[i % Row::vectors], largest);
+  return largest;
+}
+template <class T, int lines>
+RUSTTORCH_INLINE Vec<Compute<T>> short_row_exponentials(const T* in, int64_t size, Vec<Compute<T>> max) {
+  using Row = ShortRow<T, lines>;
+  using V = typename Row::V;
+  const Row row(in, size, -std::numeric_limits<Compute<T>>::infinity());
+  V sum[Row::vectors];
+#pragma GCC unroll 4
+  for (int k = 0; k < Row::vectors; ++k) sum[k] = V(0);
+#pragma GCC unroll 4
+  for (int i = 0; i < lines; ++i) {
+#pragma GCC unroll 4
+    for (int k = 0; k < Row::vectors; ++k) sum[k] = sum[k] + shifted_exponential(row.line[i].v[k], max);
+  }
+  return add_by_halves(sum);
+}
+
+// One row per lane, and several vectors of rows at a time: all maxima, then all sums, then the logarithms, so that the
+// reductions across lanes are made together and nothing waits for them. (8192, 50) float32 with both in one loop and a
+// reduction for each row: 1.3 times as long on Zen 4.
 template <class T, int lines>
 void logsumexp_short_rows(Compute<T>* max, Compute<T>* log_sum, const T* in, int64_t rows, int64_t size) {
   using C = Compute<T>;
-  constexpr int batch = Vec<C>::lanes;
-  C sum[batch];
+  using V = Vec<C>;
+  constexpr int64_t lanes = V::lanes, block = 4 * lanes;
+  V of_row[lanes];
+  C sum[block];
   T copy[lines * Line<T>::size];  // stands in for a row that may not be overrun
   const int64_t overrun = rows_to_overrun<T>(rows, size);
-  for (int k = 0; k < batch; ++k) sum[k] = 1;
-  for (int64_t first = 0; first < rows; first += batch) {
-    const int64_t end = first + batch < rows ? first + batch : rows;
-    for (int64_t row = first; row < end; ++row) {
-      const T* from = in + row * size;
-      if (row >= overrun) from = static_cast<const T*>(std::memcpy(copy, from, size_t(size) * sizeof(T)));
-      short_row_sum<T, LogSoftmax, lines>(from, size, nullptr, max + row, sum + (row - first));
+  for (int64_t k = 0; k < lanes; ++k) of_row[k] = V(C(1));
+  for (int64_t first = 0; first < rows; first += block) {
+    const int64_t end = first + block < rows ? first + block : rows;
+    for (int64_t start = first; start < end; start += lanes) {
+      const int64_t count = end - start < lanes ? end - start : lanes;
+      for (int64_t k = 0; k < count; ++k) {
+        const T* from = in + (start + k) * size;
+        if (start + k >= overrun) from = static_cast<const T*>(std::memcpy(copy, from, size_t(size) * sizeof(T)));
+        of_row[k] = short_row_largest<T, lines>(from, size);
+      }
+      reduce_max_number_rows(of_row).store(max + start, count);
     }
-    logsumexp_of_batch(max + first, log_sum + first, in + first * size, end - first, size, sum);
+    for (int64_t start = first; start < end; start += lanes) {
+      const int64_t count = end - start < lanes ? end - start : lanes;
+      for (int64_t k = 0; k < count; ++k) {
+        const T* from = in + (start + k) * size;
+        if (start + k >= overrun) from = static_cast<const T*>(std::memcpy(copy, from, size_t(size) * sizeof(T)));
+        of_row[k] = short_row_exponentials<T, lines>(from, size, V(max[start + k]));
+      }
+      reduce_add_rows(of_row).store(sum + (start - first));
+    }
+    for (int64_t start = first; start < end; start += lanes) {
+      const int64_t count = end - start < lanes ? end - start : lanes;
+      logsumexp_of_batch(max + start, log_sum + start, in + start * size, count, size, sum + (start - first));
+    }
   }
 }
 
-// in: [rows][size] -> max, log_sum: [rows] in the compute type.
-template <class T>
-void logsumexp_rows(void* max_, void* log_sum_, const void* in_, int64_t rows, int64_t size) {
+// As many rows at a time as fit the first-level cache together: all maxima, then all sums (softmax_batch says why), during
+// which the next rows are fetched: their maxima would wait for every line. `level`: where to.
+template <class T, Cache level>
+void logsumexp_batches(Compute<T>* max, Compute<T>* log_sum, const T* in, int64_t rows, int64_t size) {
   using C = Compute<T>;
   using V = Vec<C>;
-  C *const max = static_cast<C*>(max_), *const log_sum = static_cast<C*>(log_sum_);
-  const T* const in = static_cast<const T*>(in_);
-  constexpr int line_size = Line<T>::size;
-  if constexpr (Line<T>::vectors <= 4) {
-    if (size <= line_size) return logsumexp_short_rows<T, 1>(max, log_sum, in, rows, size);
-    if (size <= 2 * line_size) return logsumexp_short_rows<T, 2>(max, log_sum, in, rows, size);
-    if (size <= 3 * line_size) return logsumexp_short_rows<T, 3>(max, log_sum, in, rows, size);
-    if (size <= 4 * line_size) return logsumexp_short_rows<T, 4>(max, log_sum, in, rows, size);
-  }
-  // As many rows at a time as fit the first-level cache together: all maxima, then all sums (softmax_batch says why).
   constexpr int64_t elements = 4096;
   const int64_t fitting = size < elements ? elements / size : 1, overrun = rows_to_overrun<T>(rows, size);
   const int64_t batch = fitting < V::lanes ? fitting : V::lanes;
@@ -108,12 +147,33 @@ void logsumexp_rows(void* max_, void* log_sum_, const void* in_, int64_t rows, i
       max[first + row] = row_max(from + row * size, size, first + row < overrun);
     }
     for (int64_t row = 0; row < count; ++row) {
-      row_sum<T, false>(nullptr, from + row * size, size, first + row < overrun, V(max[first + row]))
+      row_sum<T, false, level>(nullptr, from + row * size, size, first + row < overrun, V(max[first + row]),
+                               from + (row + count) * size)
           .store(partial + row * V::lanes);
     }
     for (int64_t row = 0; row < count; ++row) sum[row] = reduce_add(V::load(partial + row * V::lanes));
     logsumexp_of_batch(max + first, log_sum + first, from, count, size, sum);
   }
+}
+
+// in: [rows][size] -> max, log_sum: [rows] in the compute type.
+template <class T>
+void logsumexp_rows(void* max_, void* log_sum_, const void* in_, int64_t rows, int64_t size) {
+  using C = Compute<T>;
+  C *const max = static_cast<C*>(max_), *const log_sum = static_cast<C*>(log_sum_);
+  const T* const in = static_cast<const T*>(in_);
+  constexpr int line_size = Line<T>::size;
+  if constexpr (Line<T>::vectors <= 4) {
+    if (size <= line_size) return logsumexp_short_rows<T, 1>(max, log_sum, in, rows, size);
+    if (size <= 2 * line_size) return logsumexp_short_rows<T, 2>(max, log_sum, in, rows, size);
+    if (size <= 3 * line_size) return logsumexp_short_rows<T, 3>(max, log_sum, in, rows, size);
+    if (size <= 4 * line_size) return logsumexp_short_rows<T, 4>(max, log_sum, in, rows, size);
+  }
+  // Rows that no second-level cache holds twice would push each other out.
+  constexpr int64_t first_level = 8 << 10, second_level = 256 << 10, bytes = int64_t(sizeof(T));
+  if (size * bytes <= first_level) return logsumexp_batches<T, Cache::first>(max, log_sum, in, rows, size);
+  if (size * bytes <= second_level) return logsumexp_batches<T, Cache::second>(max, log_sum, in, rows, size);
+  logsumexp_batches<T, Cache::none>(max, log_sum, in, rows, size);
 }
 
 template <class T, bool is_partial>
@@ -150,156 +210,6 @@ void logsumexp_columns(void* max_, void* log_sum_, const void* in_, int64_t size
   }
 }
 
-// The terms of rows or columns [first, first + lanes), of which the last may end the list.
-template <class T>
-struct LoadedTerms {
-  using C = Compute<T>;
-  using V = Vec<C>;
-  V max, factor, offset;
-  RUSTTORCH_INLINE LoadedTerms(const GradientTerms& terms, int64_t first, int64_t count) {
-    const V scale = V::load(static_cast<const C*>(terms.scale) + first, count);
-    max = V::load(static_cast<const C*>(terms.max) + first, count);
-    factor = unshifted(scale);
-    if (terms.log_sum) {
-      factor = unshifted(scale * exp(V(C(0)) - V::load(static_cast<const C*>(terms.log_sum) + first, count)));
-    }
-    offset = terms.offset ? V::load(static_cast<const C*>(terms.offset) + first, count) : V(C(0));
-  }
-};
-
-enum class Offset { none, plain, weighted };
-
-template <Offset kind, class V>
-RUSTTORCH_INLINE V gradient_value(V x, V max, V factor, V offset, V weight) {
-  const V value = shifted_exponential(x, max) * factor;
-  if constexpr (kind == Offset::plain) return value - offset;
-  if constexpr (kind == Offset::weighted) return fnma(offset, weight, value);
-  return value;
-}
-
-// The element at the target, computed again: bfloat16 and float16 round once.
-template <class T, Offset kind>
-RUSTTORCH_INLINE void write_peak(T* out, const T* in, Vec<Compute<T>> max, Vec<Compute<T>> factor,
-                                 Vec<Compute<T>> offset, const Compute<T>* weight, Compute<T> peak) {
-  using V = Vec<Compute<T>>;
-  const V w(kind == Offset::weighted ? *weight : Compute<T>(1));
-  (gradient_value<kind>(V::load(in, 1), max, factor, offset, w) - V(peak)).store(out, 1);
-}
-
-template <class T, Offset kind>
-void gradient_rows(T* out, const T* in, int64_t rows, int64_t size, const GradientTerms& terms) {
-  using C = Compute<T>;
-  using V = Vec<C>;
-  constexpr int line_size = Line<T>::size, vectors = Line<T>::vectors;
-  const C *const weight = static_cast<const C*>(terms.weight), *const peak = static_cast<const C*>(terms.peak);
-  const int64_t overrun = out == in ? 0 : rows_to_overrun<T>(rows, size);
-  C max[V::lanes], factor[V::lanes], offset[V::lanes];
-  for (int64_t first = 0; first < rows; first += V::lanes) {
-    const int64_t end = first + V::lanes < rows ? first + V::lanes : rows;
-    const LoadedTerms<T> loaded(terms, first, end - first);
-    loaded.max.store(max);
-    loaded.factor.store(factor);
-    loaded.offset.store(offset);
-    for (int64_t row = first; row < end; ++row) {
-      const T* const from = in + row * size;
-      T* const to = out + row * size;
-      const V m(max[row - first]), f(factor[row - first]), o(offset[row - first]);
-      const int64_t target = terms.target ? terms.target[row] : -1;
-      const bool has_peak = target >= 0 && target < size;
-      T at_target;  // `to` may be `from`
-      if (has_peak)
-        write_peak<T, kind>(&at_target, from + target, m, f, o, weight + (kind == Offset::weighted ? target : 0),
-                            peak[row]);
-      for (int64_t i = 0; i < size; i += line_size) {
-        const int64_t n = size - i;
-        Line<T> line = n >= line_size ? load_line(from + i) : load_line(from + i, n, C(0), row < overrun);
-        if constexpr (kind == Offset::weighted) {
-          const Line<C> w = n >= line_size ? load_line(weight + i) : load_line(weight + i, n, C(0), false);
-          for (int k = 0; k < vectors; ++k) line.v[k] = gradient_value<kind>(line.v[k], m, f, o, w.v[k]);
-        } else {
-          for (int k = 0; k < vectors; ++k) line.v[k] = gradient_value<kind>(line.v[k], m, f, o, o);
-        }
-        if (n >= line_size) store_line(to + i, line);
-        else store_line(to + i, line, n, row < overrun);
-      }
-      if (has_peak) to[target] = at_target;
-    }
-  }
-}
-
-// out, in: [rows][size]; out == in is allowed.
-template <class T>
-void logsumexp_rows_backward(void* out_, const void* in_, int64_t rows, int64_t size, const GradientTerms& terms) {
-  T* const out = static_cast<T*>(out_);
-  const T* const in = static_cast<const T*>(in_);
-  if (!terms.offset) return gradient_rows<T, Offset::none>(out, in, rows, size, terms);
-  if (!terms.weight) return gradient_rows<T, Offset::plain>(out, in, rows, size, terms);
-  gradient_rows<T, Offset::weighted>(out, in, rows, size, terms);
-}
-
-template <class T, Offset kind, bool is_partial>
-void gradient_strip(T* out, const T* in, int64_t size, int64_t stride, const GradientTerms& terms, int64_t first,
-                    Strip<Compute<T>> strip) {
-  using C = Compute<T>;
-  using V = Vec<C>;
-  const C* const weight = static_cast<const C*>(terms.weight);
-  V max[Strip<C>::most_vectors], factor[Strip<C>::most_vectors], offset[Strip<C>::most_vectors];
-  for (int64_t v = 0; v < strip.vectors; ++v) {
-    const LoadedTerms<T> loaded(terms, first + strip.column(v), is_partial ? strip.partial : V::lanes);
-    max[v] = loaded.max;
-    factor[v] = loaded.factor;
-    offset[v] = loaded.offset;
-  }
-  for (int64_t row = 0; row < size; ++row) {
-    const V w(kind == Offset::weighted ? weight[row] : C(1));
-    for (int64_t v = 0; v < strip.vectors; ++v) {
-      const V x = load_columns<is_partial>(in + row * stride, strip, v);
-      store_columns<is_partial>(out + row * stride, strip, v, gradient_value<kind>(x, max[v], factor[v], offset[v], w));
-    }
-  }
-}
-
-template <class T, Offset kind>
-void gradient_columns(T* out, const T* in, int64_t size, int64_t columns, int64_t stride, const GradientTerms& terms) {
-  using C = Compute<T>;
-  using V = Vec<C>;
-  if (columns < V::lanes) {
-    gradient_strip<T, kind, true>(out, in, size, stride, terms, 0, strip_from<C>(0, columns, size));
-  } else {
-    for (int64_t first = 0; first < columns; first += strip_width<C>(size)) {
-      gradient_strip<T, kind, false>(out + first, in + first, size, stride, terms, first,
-                                     strip_from<C>(first, columns, size));
-    }
-  }
-  if (!terms.target) return;
-  const C *const weight = static_cast<const C*>(terms.weight), *const peak = static_cast<const C*>(terms.peak);
-  C max[V::lanes], factor[V::lanes], offset[V::lanes];
-  for (int64_t first = 0; first < columns; first += V::lanes) {
-    const int64_t end = first + V::lanes < columns ? first + V::lanes : columns;
-    const LoadedTerms<T> loaded(terms, first, end - first);
-    loaded.max.store(max);
-    loaded.factor.store(factor);
-    loaded.offset.store(offset);
-    for (int64_t k = first; k < end; ++k) {
-      const int64_t target = terms.target[k], at = target * stride + k;
-      if (target < 0 || target >= size) continue;
-      write_peak<T, kind>(out + at, in + at, V(max[k - first]), V(factor[k - first]), V(offset[k - first]),
-                          weight + (kind == Offset::weighted ? target : 0), peak[k]);
-    }
-  }
-}
-
-// out, in: [size][stride], of which columns [0, columns).
-template <class T>
-void logsumexp_columns_backward(void* out_, const void* in_, int64_t size, int64_t columns, int64_t stride,
-                                const GradientTerms& terms) {
-  T* const out = static_cast<T*>(out_);
-  const T* const in = static_cast<const T*>(in_);
-  if (!terms.offset) return gradient_columns<T, Offset::none>(out, in, size, columns, stride, terms);
-  if (!terms.weight) return gradient_columns<T, Offset::plain>(out, in, size, columns, stride, terms);
-  gradient_columns<T, Offset::weighted>(out, in, size, columns, stride, terms);
-}
-
 template <class T, bool is_weighted>
 struct BelowMax {
   using V = Vec<Compute<T>>;
@@ -331,4 +241,6 @@ void smoothing_sums(double* out, const void* in_, const void* max_, const void* 
 }
 
 }  // namespace rusttorch::RUSTTORCH_ISA
+
+#include "logsumexp_backward.h"
 #endif

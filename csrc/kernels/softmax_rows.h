@@ -110,10 +110,18 @@ RUSTTORCH_INLINE void exponentials_of(Line<T>& line, Vec<Compute<T>> max) {
   for (int k = 0; k < Line<T>::vectors; ++k) line.v[k] = shifted_exponential(line.v[k], max);
 }
 
+// Where the line is to be when it is needed: never a fault, whatever the address.
+enum class Cache { none, first, second };
+template <Cache level>
+RUSTTORCH_INLINE void prefetch(const void* p) {
+  __builtin_prefetch(p, 0, level == Cache::first ? 3 : 2);
+}
+
 // The sum of a row's shifted exponentials, which also go to `kept` if the result is made from them: whole lines if
-// overrun.
-template <class T, bool keep>
-RUSTTORCH_INLINE PartialSum<T> row_sum(Compute<T>* kept, const T* in, int64_t size, bool overrun, Vec<Compute<T>> max) {
+// overrun. Meanwhile ahead[0, size) is fetched.
+template <class T, bool keep, Cache level = Cache::none>
+RUSTTORCH_INLINE PartialSum<T> row_sum(Compute<T>* kept, const T* in, int64_t size, bool overrun, Vec<Compute<T>> max,
+                                       const T* ahead = nullptr) {
   using C = Compute<T>;
   using V = Vec<C>;
   constexpr int line_size = Line<T>::size, vectors = Line<T>::vectors;
@@ -122,6 +130,7 @@ RUSTTORCH_INLINE PartialSum<T> row_sum(Compute<T>* kept, const T* in, int64_t si
     const int64_t end = start + kBlock<C> < size ? start + kBlock<C> : size;
     int64_t i = start;
     for (; i + line_size <= end; i += line_size) {
+      if constexpr (level != Cache::none) prefetch<level>(ahead + i);
       Line<T> line = load_line(in + i);
       exponentials_of(line, max);
       for (int k = 0; k < vectors; ++k) sum.block[k] = sum.block[k] + line.v[k];

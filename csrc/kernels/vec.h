@@ -40,6 +40,7 @@
 // Across lanes (fixed order: halves, then halves of halves)
 //   reduce_add(v) reduce_max(v)              reduce_max: any NaN gives NaN
 //   reduce_max_number(v)                     floating point; with a NaN anything
+//   reduce_add_rows(rows) reduce_max_number_rows(rows)   Vec of reduce_add(rows[k]), k < lanes; floating point
 #pragma once
 
 #include "types.h"
@@ -75,6 +76,20 @@ struct ScaleSteps<double> {
 template <class T>
 RUSTTORCH_INLINE Vec<T> power_of_two(Vec<T> n) {  // n integer-valued, in [smallest, largest]
   return from_bits(shift_left<ScaleSteps<T>::mantissa_bits>(bits(n + Vec<T>(ScaleSteps<T>::bias))));
+}
+
+// Row by row, for ISAs without many registers.
+template <class T>
+RUSTTORCH_INLINE Vec<T> reduce_add_rows(const Vec<T> (&rows)[Vec<T>::lanes]) {
+  T sums[Vec<T>::lanes];
+  for (int k = 0; k < Vec<T>::lanes; ++k) sums[k] = reduce_add(rows[k]);
+  return Vec<T>::load(sums);
+}
+template <class T>
+RUSTTORCH_INLINE Vec<T> reduce_max_number_rows(const Vec<T> (&rows)[Vec<T>::lanes]) {
+  T largest[Vec<T>::lanes];
+  for (int k = 0; k < Vec<T>::lanes; ++k) largest[k] = reduce_max_number(rows[k]);
+  return Vec<T>::load(largest);
 }
 
 template <class T>

@@ -434,4 +434,37 @@ RUSTTORCH_INLINE T reduce_max_number(Vec<T> v) {
   return first_lane(max_number(v, swap_lanes_1(v)));
 }
 
+// All 16 rows at once: 45 instructions instead of 16 times 9 that wait for each other. Every step combines the lanes that
+// reduce_add combines, of two vectors; the lanes are put in order last.
+struct AddLanes {
+  static RUSTTORCH_INLINE __m512 of(__m512 a, __m512 b) { return _mm512_add_ps(a, b); }
+};
+struct MaxLanes {
+  static RUSTTORCH_INLINE __m512 of(__m512 a, __m512 b) { return _mm512_max_ps(a, b); }
+};
+template <class Combine>
+RUSTTORCH_INLINE Vec<float> reduce_rows(const Vec<float> (&rows)[16]) {
+  __m512 quarters[4];
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    const __m512 a = rows[4 * j].raw, b = rows[4 * j + 1].raw, c = rows[4 * j + 2].raw, d = rows[4 * j + 3].raw;
+    const __m512 ab = Combine::of(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+    const __m512 cd = Combine::of(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xee));
+    quarters[j] = Combine::of(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+  }
+  __m512 pairs[2];
+#pragma GCC unroll 2
+  for (int j = 0; j < 2; ++j) {
+    const __m512 a = quarters[2 * j], b = quarters[2 * j + 1];
+    pairs[j] = Combine::of(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
+  }
+  // Lane 4 k + j holds row 4 j + k.
+  const __m512 mixed =
+      Combine::of(_mm512_shuffle_ps(pairs[0], pairs[1], 0x88), _mm512_shuffle_ps(pairs[0], pairs[1], 0xdd));
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  return Vec<float>(_mm512_permutexvar_ps(order, mixed));
+}
+RUSTTORCH_INLINE Vec<float> reduce_add_rows(const Vec<float> (&rows)[16]) { return reduce_rows<AddLanes>(rows); }
+RUSTTORCH_INLINE Vec<float> reduce_max_number_rows(const Vec<float> (&rows)[16]) { return reduce_rows<MaxLanes>(rows); }
+
 }  // namespace rusttorch::RUSTTORCH_ISA

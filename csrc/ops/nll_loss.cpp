@@ -5,9 +5,7 @@
 
 #include <cstring>
 
-#include "autocast.h"
-#include "autograd.h"
-#include "entropy.h"
+#include "entropy_registration.h"
 #include "results.h"
 
 namespace rusttorch {
@@ -201,16 +199,7 @@ Tensor autograd(c10::DispatchKeySet keys, const Tensor& self, const Tensor& targ
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(rusttorch, library) {
-  define<Aten>(library);
-  implement<Aten>(library, c10::DispatchKey::CPU, &cpu);
-  implement<Aten>(library, c10::DispatchKey::AutogradCPU, &autograd);
-  implement_autocast_to_float32<Aten>(library);
-  define<Forward>(library);
-  implement<Forward>(library, c10::DispatchKey::CPU, &forward_cpu);
-  implement_pass_through<Forward, false>(library);
-  define<Backward>(library);
-  implement<Backward>(library, c10::DispatchKey::CPU, &backward_cpu);
-  implement_pass_through<Backward, false>(library);
+  register_entropy<Aten, Forward, Backward>(library, &cpu, &autograd, &forward_cpu, &backward_cpu);
 }
 
 }  // namespace rusttorch

@@ -24,6 +24,7 @@
 #include <torch/csrc/autograd/python_variable.h>
 #include <torch/csrc/utils/pybind.h>
 
+#include "../ops/cross_entropy_run.h"
 #include "../ops/own_schemas.h"
 #include "../ops/registration.h"
 
@@ -148,6 +149,10 @@ void register_calls(py::module_& module) {
   bind<logsumexp>(module, "logsumexp", input, dim, py::arg("keepdim"));
   bind<cross_entropy_loss>(module, "cross_entropy_loss", input, py::arg("target"), py::arg("weight"),
                            py::arg("reduction"), py::arg("ignore_index"), py::arg("label_smoothing"));
+  module.def("entropy_in_place", torch::wrap_pybind_function_no_gil(&entropy_in_place), py::arg("logits"),
+             py::arg("target"), py::arg("weight"), py::arg("scale"), py::arg("ignore_index"),
+             py::arg("label_smoothing"),
+             "The sum of the losses of these logits, which their gradient times `scale` replaces.");
   bind<nll_loss_nd>(module, "nll_loss_nd", input, py::arg("target"), py::arg("weight"), py::arg("reduction"),
                     py::arg("ignore_index"));
 

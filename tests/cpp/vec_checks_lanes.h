@@ -183,6 +183,29 @@ T sum_by_halves(const T* values, int count) {
   }
   return copy[0];
 }
+// Row k is `values`, rotated by k and multiplied by k + 1.
+template <class T>
+void check_row_reductions(Failures& failures, const T* values) {
+  constexpr int lanes = Vec<T>::lanes;
+  Vec<T> rows[lanes];
+  T sums[lanes], largest[lanes], found[lanes];
+  for (int k = 0; k < lanes; ++k) {
+    T row[lanes];
+    for (int i = 0; i < lanes; ++i) row[i] = values[(i + k) % lanes] * T(k + 1);
+    rows[k] = Vec<T>::load(row);
+    sums[k] = reduce_add(rows[k]);
+    largest[k] = reduce_max_number(rows[k]);
+  }
+  reduce_add_rows(rows).store(found);
+  for (int k = 0; k < lanes; ++k) {
+    if (!same(found[k], sums[k])) report<T>(failures, "reduce_add_rows", k, found[k], sums[k], 0, 0, 0);
+  }
+  reduce_max_number_rows(rows).store(found);
+  for (int k = 0; k < lanes; ++k) {
+    if (!same(found[k], largest[k], true))
+      report<T>(failures, "reduce_max_number_rows", k, found[k], largest[k], 0, 0, 0);
+  }
+}
 template <class T>
 void check_across(Failures& failures) {
   constexpr int lanes = Vec<T>::lanes;
@@ -201,6 +224,7 @@ void check_across(Failures& failures) {
     if constexpr (std::is_floating_point_v<T>) {
       const T number = reduce_max_number(Vec<T>::load(values));
       if (!same(number, largest, true)) report<T>(failures, "reduce_max_number", 0, number, largest, 0, 0, 0);
+      check_row_reductions<T>(failures, values);
     }
   }
   if constexpr (std::is_floating_point_v<T>) {

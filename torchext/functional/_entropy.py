@@ -40,9 +40,8 @@ def cross_entropy(
 ) -> Tensor:
     """``logsumexp(input) - input[target]`` of every row, times ``weight[target]``.
 
-    Forward stores two numbers a row, and backward the gradient alone. Class indices run our kernels (with label
-    smoothing: of one or two dimensions), class probabilities ATen's. Rows are added in float64, in an order that does
-    not depend on the number of threads.
+    Forward stores two numbers a row, and backward the gradient alone. Class indices run our kernels, class
+    probabilities ATen's. Rows are added in float64, in an order that does not depend on the number of threads.
 
     Args:
         input: ``(C)``, ``(N, C)`` or ``(N, C, d1, ...)``; floating.

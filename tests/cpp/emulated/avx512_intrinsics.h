@@ -247,6 +247,9 @@ EMULATE(__m512, _mm512_permutexvar_ps, float, 16, a.get<float>(index.get<int32_t
 // Quarters of 128 bits: the lower two come from a, the upper two from b.
 #define QUARTERS ((k < 4 ? a : b).get<int64_t>(((order >> (k / 2 * 2)) & 3) * 2 + k % 2))
 EMULATE(__m512, _mm512_shuffle_f32x4, int64_t, 8, QUARTERS, __m512 a, __m512 b, int order)
+// Of each quarter: the lower two lanes come from a, the upper two from b.
+EMULATE(__m512, _mm512_shuffle_ps, float, 16, (k % 4 < 2 ? a : b).get<float>(k / 4 * 4 + ((order >> (k % 4 * 2)) & 3)),
+        __m512 a, __m512 b, int order)
 EMULATE(__m512d, _mm512_shuffle_f64x2, int64_t, 8, QUARTERS, __m512d a, __m512d b, int order)
 EMULATE(__m512i, _mm512_shuffle_i64x2, int64_t, 8, QUARTERS, __m512i a, __m512i b, int order)
 
