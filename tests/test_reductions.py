@@ -15,6 +15,7 @@ import torchext
 NAMES = [row.name for row in REDUCTIONS if row.name != "logsumexp"]  # which has tests of its own
 SUMS = ("sum", "mean", "var", "std")
 EXTREMES = tuple(name for name in NAMES if name not in SUMS)
+SEVERAL_DIMS = [name for name in NAMES if name not in ("max", "min", "argmax", "argmin")]
 
 
 def results(value) -> tuple[Tensor, ...]:
@@ -110,15 +111,43 @@ def test_layouts(name, instruction_set, fast_path):
             assert compare(name, Sample((x,), {})), label
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("max", "min", "argmax", "argmin")])
-def test_several_dims(name, fast_path):
+@pytest.mark.parametrize("name", SEVERAL_DIMS)
+def test_several_dims(name, fast_path, instruction_set):
     x = torch.randn(3, 4, 5, 6)
     with fast_path(name):
         for dim in ((0, 1), (2, 3), (1, 2), (0, 1, 2, 3), (-1, -2), (3, 2)):
             assert compare(name, Sample((x, dim), {})), dim
-        for dim in ((0, 2), (1, 3), (0, 3)):  # a kept dimension lies between: torch's
-            assert not compare(name, Sample((x, dim), {})), dim
+        for dim in ((0, 2), (1, 3), (0, 3), (0, 2, 3), (0, 1, 3)):  # a kept dimension lies between
+            for y in (x, x.transpose(1, 2), x.contiguous(memory_format=torch.channels_last), torch.randn(40, 3, 70, 9)):
+                assert compare(name, Sample((y, dim), {})), dim
+                assert compare(name, Sample((y.bfloat16(), dim), {"keepdim": True})), dim
         assert compare(name, Sample((x.permute(2, 0, 3, 1), (0, 2)), {}))  # together in memory
+        y = torch.randn(4, 3, 5, 3, 6)  # three runs of reduced dimensions
+        assert compare(name, Sample((y, (0, 2, 4)), {})) == (name not in ("var", "std"))
+
+
+def test_statistics_of_a_batch():
+    """Means and variances over all but the channels: float64 results, and large means that cancel."""
+    x = torch.randn(16, 5, 12, 11) + 1000
+    exact = x.double()
+    variance, mean = torchext.var(x, (0, 2, 3), correction=0), torchext.mean(x, (0, 2, 3))
+    torch.testing.assert_close(variance.double(), exact.var((0, 2, 3), correction=0), rtol=1e-6, atol=0)
+    torch.testing.assert_close(mean.double(), exact.mean((0, 2, 3)), rtol=2.0**-23, atol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "shape",
+    [(40, 2), (1000, 3), (1000, 4), (300, 7), (100, 16), (100, 17), (64, 3, 4), (64, 30, 3), (3000, 2), (70000, 3)],
+)
+def test_tiny_dims(name, shape, instruction_set, fast_path):
+    x = torch.randint(-3, 4, shape) + torch.randn(shape) * (torch.rand(shape) > 0.5)  # with ties
+    with_nans = x.clone()
+    with_nans[torch.rand(shape) > 0.9] = torch.nan
+    with fast_path(name):
+        for y in (x, with_nans, x.bfloat16(), x.double()):
+            for dim in range(len(shape)):
+                assert compare(name, Sample((y, dim), {}))
 
 
 @pytest.mark.parametrize("shape", [(2, 70001), (70001, 2), (30000, 17), (5, 300, 40), (3, 1000, 300)])
@@ -136,28 +165,46 @@ def digest(tensor: Tensor) -> str:
 
 
 @pytest.mark.parametrize("name", SUMS)
-@pytest.mark.parametrize("shape", [(1000003,), (300, 4000), (40000, 30), (2, 500001), (7, 9000, 11)])
-def test_same_bits_for_any_number_of_threads(name, shape):
-    x = torch.randn(shape)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (1000003,),
+        (300, 4000),
+        (40000, 30),
+        (2, 500001),
+        (7, 9000, 11),
+        (50000, 3),
+        (20000, 3, 4),
+        (140000, 5),
+        (64, 40, 90),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_same_bits_for_any_number_of_threads(name, shape, dtype):
+    x = torch.randn(shape, dtype=dtype)
     function = getattr(torchext, name)
     seen: dict[object, set[str]] = {}
     for threads in (1, 2, 3, 4, 8):
         torch.set_num_threads(threads)
-        for dim in (None, *range(len(shape))):
+        for dim in (None, *range(len(shape)), *([(0, 2)] if len(shape) == 3 else [])):
             seen.setdefault(dim, set()).add(digest(function(x) if dim is None else function(x, dim)))
     assert all(len(bits) == 1 for bits in seen.values())
 
 
 @pytest.mark.parametrize("name", SUMS)
-@pytest.mark.parametrize("size", [1, 5, 16, 100, 128, 129, 1000, 8192, 20000])
-def test_same_bits_for_any_stride(name, size, instruction_set):
-    """A row, a column of a matrix, a slice with a step, a column among few: the same values, the same bits."""
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 8, 9, 16, 30, 100, 128, 129, 1000, 8192, 20000])
+def test_same_bits_for_any_stride(name, size, dtype, instruction_set):
+    """A row, a column of a matrix, a slice with a step, among few, one of many small matrices."""
     function = getattr(torchext, name)
-    x = torch.randn(size) + 0.5
+    x = torch.randn(size, dtype=dtype) + 0.5
     expected = function(x, 0, correction=0) if name in ("var", "std") else function(x, 0)
     for other in (x.unsqueeze(1).repeat(1, 40), x.unsqueeze(1).repeat(1, 3), x.repeat_interleave(2)[::2].unsqueeze(1)):
         actual = function(other, 0, correction=0) if name in ("var", "std") else function(other, 0)
         assert torch.equal(actual, expected.expand(other.size(1)))
+    for other in (x.repeat(40, 1), x.reshape(1, size, 1).repeat(40, 1, 1), x.reshape(1, size, 1).repeat(40, 1, 3)):
+        actual = function(other, 1, correction=0) if name in ("var", "std") else function(other, 1)
+        assert torch.equal(actual, expected.expand(actual.shape))
 
 
 def test_error_of_large_sums():

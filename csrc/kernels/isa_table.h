@@ -83,20 +83,24 @@ constexpr KernelTable make_table() {
   RUSTTORCH_KERNELS(kFloat16, float16)
 #undef RUSTTORCH_KERNELS
 
-#define RUSTTORCH_KERNELS(index, T)                \
-  table.sum_rows[index] = sum_rows<T>;             \
-  table.sum_columns[index] = sum_columns<T>;       \
-  table.sum_of_squares[index] = sum_of_squares<T>; \
-  table.deviation_rows[index] = deviation_rows<T>; \
-  table.deviation_columns[index] = deviation_columns<T>;
+#define RUSTTORCH_KERNELS(index, T)                      \
+  table.sum_rows[index] = sum_rows<T>;                   \
+  table.sum_columns[index] = sum_columns<T>;             \
+  table.squares_row[index] = squares_row<T>;             \
+  table.squares_columns[index] = squares_columns<T>;     \
+  table.deviation_rows[index] = deviation_rows<T>;       \
+  table.deviation_columns[index] = deviation_columns<T>; \
+  table.sum_tiny[index] = sum_tiny<T, false>;            \
+  table.deviation_tiny[index] = sum_tiny<T, true>;
   RUSTTORCH_KERNELS(kFloat32, float)
   RUSTTORCH_KERNELS(kFloat64, double)
   RUSTTORCH_KERNELS(kBFloat16, bfloat16)
   RUSTTORCH_KERNELS(kFloat16, float16)
 #undef RUSTTORCH_KERNELS
-#define RUSTTORCH_KERNELS(name, Functor, index, T)     \
-  table.name##_rows[index] = extreme_rows<T, Functor>; \
-  table.name##_columns[index] = extreme_columns<T, Functor>;
+#define RUSTTORCH_KERNELS(name, Functor, index, T)           \
+  table.name##_rows[index] = extreme_rows<T, Functor>;       \
+  table.name##_columns[index] = extreme_columns<T, Functor>; \
+  table.name##_tiny[index] = extreme_tiny<T, Functor>;
 #define RUSTTORCH_ROW(name, Functor)                    \
   RUSTTORCH_KERNELS(name, Functor, kFloat32, float)     \
   RUSTTORCH_KERNELS(name, Functor, kFloat64, double)    \

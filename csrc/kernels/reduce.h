@@ -9,6 +9,5 @@
   X(min, Smallest)
 
 #ifdef RUSTTORCH_ISA  // the code below is compiled once per ISA, inside its target region
-#include "reduce_extremes.h"
-#include "reduce_sums.h"
+#include "reduce_tiny.h"
 #endif

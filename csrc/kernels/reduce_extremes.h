@@ -40,10 +40,11 @@ RUSTTORCH_INLINE Extreme<Compute<T>> extreme_of(const T* in, int64_t n) {
   Mask<C> nan = first_lanes<C>(0);
   int64_t i = 0;
   for (; i + count * V::lanes <= n; i += count * V::lanes) {
-    for (int k = 0; k < count; ++k) {
-      const V x = V::load(in + i + k * V::lanes);
-      nan = nan | is_nan(x);
+    for (int k = 0; k < count; k += 2) {
+      const V x = V::load(in + i + k * V::lanes), y = V::load(in + i + (k + 1) * V::lanes);
+      nan = nan | either_is_nan(x, y);
       best[k] = F::better(x, best[k]);
+      best[k + 1] = F::better(y, best[k + 1]);
     }
   }
   for (; i < n; i += V::lanes) {
@@ -68,37 +69,85 @@ RUSTTORCH_INLINE int64_t first_place(const T* in, int64_t n, Extreme<Compute<T>>
     const V x = V::load(in + i);
     if (extreme.is_nan ? any(is_nan(x)) : any(x == value)) break;
   }
-  C lanes[V::lanes];
-  V::load(in + i, n - i < V::lanes ? n - i : V::lanes).store(lanes);
-  for (int64_t k = i; k < n; ++k) {
-    if (extreme.is_nan ? lanes[k - i] != lanes[k - i] : lanes[k - i] == extreme.value) return k;
-  }
-  return n;
+  const int64_t left = n - i < V::lanes ? n - i : V::lanes;
+  const V x = left < V::lanes ? V::load(in + i, left) : V::load(in + i);
+  const Mask<C> found = (extreme.is_nan ? is_nan(x) : x == value) & first_lanes<C>(left);
+  return any(found) ? i + first_set(found) : n;
 }
 
-// values[rows], places[rows] (or null), in [rows][size], size > 0. A long row goes in pieces: only the first piece that
-// has the extreme is searched, while it is in the first-level cache or not far.
+// One row. A long one goes in pieces: only the first piece that has the extreme is searched, while it is in the
+// first-level cache or not far.
 template <class T, template <class> class Functor>
-void extreme_rows(void* values, int64_t* places, const void* in, int64_t rows, int64_t size) {
+RUSTTORCH_INLINE void extreme_row(T* value, int64_t* place, const T* in, int64_t size) {
   using C = Compute<T>;
   using F = Functor<Vec<C>>;
   constexpr int64_t piece = 4096;
+  Extreme<C> best = extreme_of<T, Functor>(in, size < piece ? size : piece);
+  int64_t start = 0;
+  for (int64_t i = piece; i < size && !best.is_nan; i += piece) {
+    const Extreme<C> next = extreme_of<T, Functor>(in + i, size - i < piece ? size - i : piece);
+    if (next.is_nan || F::beats(next.value, best.value)) best = next, start = i;
+  }
+  if (!place) {
+    Vec<C>(best.is_nan ? std::numeric_limits<C>::quiet_NaN() : best.value).store(value, 1);
+  } else {
+    *place = start + first_place<T>(in + start, size - start < piece ? size - start : piece, best);
+    *value = in[*place];
+  }
+}
+
+// Rows of `vectors` vectors, the last of which may be partial: they stay in registers until the place is found.
+template <class T, template <class> class Functor, int vectors>
+void extreme_short_rows(T* values, int64_t* places, const T* in, int64_t rows, int64_t size) {
+  using C = Compute<T>;
+  using V = Vec<C>;
+  using F = Functor<V>;
+  const int64_t whole = (vectors - 1) * V::lanes;
+  const Mask<C> filled = first_lanes<C>(size - whole);
   for (int64_t row = 0; row < rows; ++row) {
-    const T* const from = static_cast<const T*>(in) + row * size;
-    Extreme<C> best = extreme_of<T, Functor>(from, size < piece ? size : piece);
-    int64_t start = 0;
-    for (int64_t i = piece; i < size && !best.is_nan; i += piece) {
-      const Extreme<C> next = extreme_of<T, Functor>(from + i, size - i < piece ? size - i : piece);
-      if (next.is_nan || F::beats(next.value, best.value)) best = next, start = i;
+    const T* const from = in + row * size;
+    V x[vectors];
+    for (int k = 0; k < vectors - 1; ++k) x[k] = V::load(from + k * V::lanes);
+    x[vectors - 1] = select(filled, V::load(from + whole, size - whole), V(F::worst));
+    Mask<C> nan = is_nan(x[vectors - 1]);
+    for (int k = 0; k + 1 < vectors; k += 2) nan = nan | either_is_nan(x[k], x[k + 1]);
+    V best = x[0];
+    for (int k = 1; k < vectors; ++k) best = F::better(x[k], best);
+    const C extreme = F::reduce(best);
+    if (any(nan)) {
+      extreme_row<T, Functor>(values + row, places ? places + row : nullptr, from, size);
+    } else if (!places) {
+      V(extreme).store(values + row, 1);
+    } else {
+      int64_t place = 0;
+      for (int k = vectors - 1; k >= 0; --k) {
+        const Mask<C> found = x[k] == V(extreme);
+        if (any(found)) place = k * V::lanes + first_set(found);
+      }
+      places[row] = place;
+      values[row] = from[place];
     }
-    if (!places) {
-      const Vec<C> value(best.is_nan ? std::numeric_limits<C>::quiet_NaN() : best.value);
-      value.store(static_cast<T*>(values) + row, 1);
-      continue;
-    }
-    const int64_t place = start + first_place<T>(from + start, size - start < piece ? size - start : piece, best);
-    places[row] = place;
-    static_cast<T*>(values)[row] = from[place];
+  }
+}
+
+// values[rows], places[rows] (or null), in [rows][size], size > 0.
+template <class T, template <class> class Functor>
+void extreme_rows(void* values, int64_t* places, const void* in, int64_t rows, int64_t size) {
+  T* const to = static_cast<T*>(values);
+  const T* const from = static_cast<const T*>(in);
+  switch ((size - 1) / Vec<Compute<T>>::lanes) {
+    case 0: return extreme_short_rows<T, Functor, 1>(to, places, from, rows, size);
+    case 1: return extreme_short_rows<T, Functor, 2>(to, places, from, rows, size);
+    case 2: return extreme_short_rows<T, Functor, 3>(to, places, from, rows, size);
+    case 3: return extreme_short_rows<T, Functor, 4>(to, places, from, rows, size);
+    case 4: return extreme_short_rows<T, Functor, 5>(to, places, from, rows, size);
+    case 5: return extreme_short_rows<T, Functor, 6>(to, places, from, rows, size);
+    case 6: return extreme_short_rows<T, Functor, 7>(to, places, from, rows, size);
+    case 7: return extreme_short_rows<T, Functor, 8>(to, places, from, rows, size);
+    default: break;
+  }
+  for (int64_t row = 0; row < rows; ++row) {
+    extreme_row<T, Functor>(to + row, places ? places + row : nullptr, from + row * size, size);
   }
 }
 
@@ -108,45 +157,92 @@ template <class C>
 struct ExtremeStrip {
   alignas(64) C best[kExtremeStrip], place[kExtremeStrip];
 };
+template <class C>
+using PlaceInteger = std::conditional_t<sizeof(C) == 4, int32_t, int64_t>;
 
-// `count` rows from `first` on, for the vector of columns at `at`: a row takes over where it beats the best, or is the
-// first NaN. Several rows at once, because the best waits for its own store.
-template <class T, template <class> class Functor, int count>
+// `count` rows from `first` on, for the vector of columns at best_at: a row takes over where it beats the best. Several
+// rows at once, because the best waits for its own store. A NaN never beats anything: `nan` tells whether there was one.
+template <class T, template <class> class Functor, int count, bool with_places>
 RUSTTORCH_INLINE void improve(Compute<T>* best_at, Compute<T>* place_at, const T* in, int64_t stride, int64_t first,
-                              int64_t partial) {
+                              int64_t partial, Mask<Compute<T>>& nan) {
   using C = Compute<T>;
   using V = Vec<C>;
-  using Integer = std::conditional_t<sizeof(C) == 4, int32_t, int64_t>;
   V best = V::load(best_at), place = V::load(place_at);
+  V rows[count];
+  for (int k = 0; k < count; ++k) rows[k] = partial ? V::load(in + k * stride, partial) : V::load(in + k * stride);
+  for (int k = 0; k + 1 < count; k += 2) nan = nan | either_is_nan(rows[k], rows[k + 1]);
+  if constexpr (count % 2 == 1) nan = nan | is_nan(rows[count - 1]);
   for (int k = 0; k < count; ++k) {
-    const V x = partial ? V::load(in + k * stride, partial) : V::load(in + k * stride);
-    const Mask<C> better = Functor<V>::beats(x, best) | (is_nan(x) & ~is_nan(best));
-    best = select(better, x, best);
-    place = select(better, from_bits(Vec<Integer>(Integer(first + k))), place);
+    if constexpr (with_places) {
+      const Mask<C> better = Functor<V>::beats(rows[k], best);
+      best = select(better, rows[k], best);
+      place = select(better, from_bits(Vec<PlaceInteger<C>>(PlaceInteger<C>(first + k))), place);
+    } else {
+      best = Functor<V>::better(rows[k], best);
+    }
   }
   best.store(best_at);
-  place.store(place_at);
+  if constexpr (with_places) place.store(place_at);
+}
+template <class T, template <class> class Functor, int count, bool with_places>
+RUSTTORCH_INLINE void improve_strip(ExtremeStrip<Compute<T>>& strip, const T* in, int64_t stride, int64_t first,
+                                    int64_t width, Mask<Compute<T>>& nan) {
+  constexpr int lanes = Vec<Compute<T>>::lanes;
+  int64_t c = 0;
+  for (; c + lanes <= width; c += lanes) {
+    improve<T, Functor, count, with_places>(strip.best + c, strip.place + c, in + c, stride, first, 0, nan);
+  }
+  if (c < width) {
+    improve<T, Functor, count, with_places>(strip.best + c, strip.place + c, in + c, stride, first, width - c, nan);
+  }
 }
 
-// The same without places.
-template <class T, template <class> class Functor, int count>
-RUSTTORCH_INLINE void improve_values(Compute<T>* best_at, const T* in, int64_t stride, int64_t partial) {
-  using V = Vec<Compute<T>>;
-  V best = V::load(best_at);
-  for (int k = 0; k < count; ++k) {
-    const V x = partial ? V::load(in + k * stride, partial) : V::load(in + k * stride);
-    best = select(is_nan(x), x, Functor<V>::better(x, best));
+// One strip of at most kExtremeStrip columns; true if no NaN was met, else the strip is worth nothing.
+template <class T, template <class> class Functor, bool with_places>
+bool extreme_strip(ExtremeStrip<Compute<T>>& strip, const T* in, int64_t size, int64_t width, int64_t stride) {
+  using C = Compute<T>;
+  using V = Vec<C>;
+  Mask<C> nan = first_lanes<C>(0);
+  for (int64_t c = 0; c < width; c += V::lanes) {
+    const int64_t left = width - c;
+    const V x = left < V::lanes ? V::load(in + c, left) : V::load(in + c);
+    nan = nan | is_nan(x);
+    x.store(strip.best + c);
+    V(C(0)).store(strip.place + c);
   }
-  best.store(best_at);
+  int64_t row = 1;
+  for (; row + 8 <= size; row += 8) {
+    improve_strip<T, Functor, 8, with_places>(strip, in + row * stride, stride, row, width, nan);
+  }
+  if (row + 4 <= size) {
+    improve_strip<T, Functor, 4, with_places>(strip, in + row * stride, stride, row, width, nan);
+    row += 4;
+  }
+  if (row + 2 <= size) {
+    improve_strip<T, Functor, 2, with_places>(strip, in + row * stride, stride, row, width, nan);
+    row += 2;
+  }
+  if (row < size) improve_strip<T, Functor, 1, with_places>(strip, in + row * stride, stride, row, width, nan);
+  return !any(nan);
 }
-template <class T, template <class> class Functor, int count>
-RUSTTORCH_INLINE void improve_strip(ExtremeStrip<Compute<T>>& strip, const T* in, int64_t stride, int64_t first,
-                                    int64_t width, bool with_places) {
-  constexpr int lanes = Vec<Compute<T>>::lanes;
-  for (int64_t c = 0; c < width; c += lanes) {
-    const int64_t partial = width - c < lanes ? width - c : 0;
-    if (with_places) improve<T, Functor, count>(strip.best + c, strip.place + c, in + c, stride, first, partial);
-    else improve_values<T, Functor, count>(strip.best + c, in + c, stride, partial);
+
+// The same where NaNs are: the first one wins.
+template <class T, template <class> class Functor>
+void extreme_strip_with_nans(ExtremeStrip<Compute<T>>& strip, const T* in, int64_t size, int64_t width,
+                             int64_t stride) {
+  using C = Compute<T>;
+  using V = Vec<C>;
+  for (int64_t c = 0; c < width; c += V::lanes) {
+    const int64_t partial = width - c < V::lanes ? width - c : V::lanes;
+    V best = V::load(in + c, partial), place(C(0));
+    for (int64_t row = 1; row < size; ++row) {
+      const V x = V::load(in + row * stride + c, partial);
+      const Mask<C> better = Functor<V>::beats(x, best) | (is_nan(x) & ~is_nan(best));
+      best = select(better, x, best);
+      place = select(better, from_bits(Vec<PlaceInteger<C>>(PlaceInteger<C>(row))), place);
+    }
+    best.store(strip.best + c);
+    place.store(strip.place + c);
   }
 }
 
@@ -155,23 +251,13 @@ template <class T, template <class> class Functor>
 void extreme_columns(void* values, int64_t* places, const void* in, int64_t size, int64_t columns, int64_t stride) {
   using C = Compute<T>;
   using V = Vec<C>;
-  using Integer = std::conditional_t<sizeof(C) == 4, int32_t, int64_t>;
   ExtremeStrip<C> strip;
   for (int64_t first = 0; first < columns; first += kExtremeStrip) {
     const int64_t width = first + kExtremeStrip < columns ? kExtremeStrip : columns - first;
     const T* const from = static_cast<const T*>(in) + first;
-    for (int64_t c = 0; c < width; c += V::lanes) {
-      const int64_t left = width - c < V::lanes ? width - c : V::lanes;
-      (left < V::lanes ? V::load(from + c, left) : V::load(from + c)).store(strip.best + c);
-      V(C(0)).store(strip.place + c);
-    }
-    int64_t row = 1;
-    for (; row + 4 <= size; row += 4) {
-      improve_strip<T, Functor, 4>(strip, from + row * stride, stride, row, width, places != nullptr);
-    }
-    for (; row < size; ++row) {
-      improve_strip<T, Functor, 1>(strip, from + row * stride, stride, row, width, places != nullptr);
-    }
+    const bool numbers = places ? extreme_strip<T, Functor, true>(strip, from, size, width, stride)
+                                : extreme_strip<T, Functor, false>(strip, from, size, width, stride);
+    if (!numbers) extreme_strip_with_nans<T, Functor>(strip, from, size, width, stride);
     T* const to = static_cast<T*>(values) + first;
     for (int64_t c = 0; c < width; c += V::lanes) {
       const int64_t left = width - c < V::lanes ? width - c : V::lanes;
@@ -179,7 +265,7 @@ void extreme_columns(void* values, int64_t* places, const void* in, int64_t size
       else V::load(strip.best + c).store(to + c);
     }
     if (!places) continue;
-    for (int64_t c = 0; c < width; ++c) places[first + c] = std::bit_cast<Integer>(strip.place[c]);
+    for (int64_t c = 0; c < width; ++c) places[first + c] = std::bit_cast<PlaceInteger<C>>(strip.place[c]);
   }
 }
 

@@ -37,11 +37,17 @@ RUSTTORCH_INLINE double add_lanes(const C* lanes) {
   return sums[0];
 }
 
-// Eight groups by halves.
-template <class V>
-RUSTTORCH_INLINE V add_groups(const V (&v)[kSumGroups]) {
-  const V a = v[0] + v[4], b = v[1] + v[5], c = v[2] + v[6], d = v[3] + v[7];
-  return (a + c) + (b + d);
+// The groups of a lane by halves, of which the last 8 - used are missing: the same additions less those of zeros.
+template <class V, int used>
+RUSTTORCH_INLINE V add_groups(const V (&v)[used]) {
+  if constexpr (used == 1) return v[0];
+  if constexpr (used == 2) return v[0] + v[1];
+  if constexpr (used == 3) return (v[0] + v[2]) + v[1];
+  if constexpr (used == 4) return (v[0] + v[2]) + (v[1] + v[3]);
+  if constexpr (used == 5) return ((v[0] + v[4]) + v[2]) + (v[1] + v[3]);
+  if constexpr (used == 6) return ((v[0] + v[4]) + v[2]) + ((v[1] + v[5]) + v[3]);
+  if constexpr (used == 7) return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + v[3]);
+  if constexpr (used == 8) return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
 }
 
 // The sum of source(0) ... source(n - 1). A source has

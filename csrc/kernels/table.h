@@ -51,8 +51,14 @@ using SmoothingKernel = void (*)(double* out, const void* in, const void* max, c
 // has sums of squared deviations from the mean.
 using SumRowsKernel = void (*)(double* out, const void* in, int64_t rows, int64_t size);
 using SumColumnsKernel = void (*)(double* out, const void* in, int64_t size, int64_t columns, int64_t stride);
-// The sum of (x - mean)^2 over n elements.
+// The sums of (x - mean)^2, the mean being rounded to the type of the deviations: of n elements, and down columns.
 using SquaresKernel = double (*)(const void* in, int64_t n, double mean);
+using SquaresColumnsKernel = void (*)(double* out, const void* in, int64_t size, int64_t columns, int64_t stride,
+                                      const double* mean);
+// out[outer][inner] from in [outer][size][inner]; size * inner elements are at most 16 KiB, inner at most 256.
+using SumTinyKernel = void (*)(double* out, const void* in, int64_t outer, int64_t size, int64_t inner);
+using ExtremeTinyKernel = void (*)(void* values, int64_t* places, const void* in, int64_t outer, int64_t size,
+                                   int64_t inner);
 // values[rows], places[rows] (or null) from in [rows][size], size > 0; the same down columns, 0 < size < 2^31.
 using ExtremeRowsKernel = void (*)(void* values, int64_t* places, const void* in, int64_t rows, int64_t size);
 using ExtremeColumnsKernel = void (*)(void* values, int64_t* places, const void* in, int64_t size, int64_t columns,
@@ -97,7 +103,7 @@ struct KernelTable {
 
   SumRowsKernel sum_rows[kFloatingDtypes], deviation_rows[kFloatingDtypes];
   SumColumnsKernel sum_columns[kFloatingDtypes], deviation_columns[kFloatingDtypes];
-  SquaresKernel sum_of_squares[kFloatingDtypes];
+  SquaresKernel squares_row[kFloatingDtypes];
 #define RUSTTORCH_ROW(name, Functor)              \
   ExtremeRowsKernel name##_rows[kFloatingDtypes]; \
   ExtremeColumnsKernel name##_columns[kFloatingDtypes];
@@ -109,6 +115,12 @@ struct KernelTable {
   LossSumKernel name##_sum[kFloatingDtypes]; \
   LossBackwardKernel name##_backward[kFloatingDtypes];
   RUSTTORCH_LOSSES(RUSTTORCH_ROW)
+#undef RUSTTORCH_ROW
+
+  SquaresColumnsKernel squares_columns[kFloatingDtypes];
+  SumTinyKernel sum_tiny[kFloatingDtypes], deviation_tiny[kFloatingDtypes];
+#define RUSTTORCH_ROW(name, Functor) ExtremeTinyKernel name##_tiny[kFloatingDtypes];
+  RUSTTORCH_EXTREMES(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
 };
 

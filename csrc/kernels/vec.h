@@ -23,9 +23,10 @@
 //   min_number(a, b) max_number(a, b)        one instruction; if either is NaN the result is b
 // Compare and choose (ordered compares: a NaN makes them false, != true)
 //   a < b  <=  >  >=  ==  !=                 -> Mask<T>;  masks combine with & | ^ ~
-//   is_nan(v)                                -> Mask<T>
+//   is_nan(v)                                -> Mask<T>;  either_is_nan(a, b): one instruction on x86
 //   select(mask, yes, no)                    lane by lane
 //   any(mask) all(mask)                      -> bool
+//   first_set(mask)                          floating lanes: the first that is set, of which there must be one
 //   first_lanes<T>(n)                        Mask with lanes [0, n) set
 // Integer lanes and bits (Vec<int32_t> with float, Vec<int64_t> with double)
 //   a & b  a | b  a ^ b  ~a                  integers
@@ -33,6 +34,7 @@
 //   bits(Vec<float>) -> Vec<int32_t>         reinterpret;  from_bits(Vec<int32_t>) -> Vec<float>
 //   to_int(v)                                nearest integer, ties to even; |v| < 2^31 (float), < 2^51 (double)
 //   to_float(Vec<int32_t>) to_double(Vec<int64_t>)  exact for |v| < 2^24, < 2^51
+//   to_doubles(v, out)                       floating v, Vec<double> (&out)[...]: its lanes in order, exact
 //   scale(v, n)                              v * 2^n for integer-valued floating n, rounded once, |n| <= 300 (float) or
 //                                            2200 (double): overflow to inf and gradual underflow included
 //   divide_trunc(a, b) divide_floor(a, b)    Vec<int32_t>: exact; INT_MIN / -1 = INT_MIN; b = 0 gives anything, no trap

@@ -267,6 +267,12 @@ RUSTTORCH_INLINE Mask<int64_t> operator~(Mask<int64_t> a) {
 }
 RUSTTORCH_INLINE Mask<float> is_nan(Vec<float> v) { return Mask<float>(_mm256_cmp_ps(v.raw, v.raw, _CMP_UNORD_Q)); }
 RUSTTORCH_INLINE Mask<double> is_nan(Vec<double> v) { return Mask<double>(_mm256_cmp_pd(v.raw, v.raw, _CMP_UNORD_Q)); }
+RUSTTORCH_INLINE Mask<float> either_is_nan(Vec<float> a, Vec<float> b) {
+  return Mask<float>(_mm256_cmp_ps(a.raw, b.raw, _CMP_UNORD_Q));
+}
+RUSTTORCH_INLINE Mask<double> either_is_nan(Vec<double> a, Vec<double> b) {
+  return Mask<double>(_mm256_cmp_pd(a.raw, b.raw, _CMP_UNORD_Q));
+}
 RUSTTORCH_INLINE Vec<float> select(Mask<float> mask, Vec<float> yes, Vec<float> no) {
   return Vec<float>(_mm256_blendv_ps(no.raw, yes.raw, mask.raw));
 }
@@ -287,6 +293,8 @@ RUSTTORCH_INLINE bool any(Mask<int32_t> mask) { return _mm256_movemask_epi8(mask
 RUSTTORCH_INLINE bool all(Mask<int32_t> mask) { return _mm256_movemask_epi8(mask.raw) == -1; }
 RUSTTORCH_INLINE bool any(Mask<int64_t> mask) { return _mm256_movemask_epi8(mask.raw) != 0; }
 RUSTTORCH_INLINE bool all(Mask<int64_t> mask) { return _mm256_movemask_epi8(mask.raw) == -1; }
+RUSTTORCH_INLINE int first_set(Mask<float> mask) { return __builtin_ctz(unsigned(_mm256_movemask_ps(mask.raw))); }
+RUSTTORCH_INLINE int first_set(Mask<double> mask) { return __builtin_ctz(unsigned(_mm256_movemask_pd(mask.raw))); }
 
 template <class T>
 RUSTTORCH_INLINE Mask<T> first_lanes(int64_t n);
@@ -373,6 +381,11 @@ RUSTTORCH_INLINE Vec<double> to_double(Vec<int64_t> v) {
   const Vec<double> magic(6755399441055744.0);
   return from_bits(v + bits(magic)) - magic;
 }
+RUSTTORCH_INLINE void to_doubles(Vec<float> v, Vec<double> (&out)[2]) {
+  out[0] = Vec<double>(_mm256_cvtps_pd(_mm256_castps256_ps128(v.raw)));
+  out[1] = Vec<double>(_mm256_cvtps_pd(_mm256_extractf128_ps(v.raw, 1)));
+}
+RUSTTORCH_INLINE void to_doubles(Vec<double> v, Vec<double> (&out)[1]) { out[0] = v; }
 RUSTTORCH_INLINE Vec<float> scale(Vec<float> v, Vec<float> n) { return scale_in_steps(v, n); }
 RUSTTORCH_INLINE Vec<double> scale(Vec<double> v, Vec<double> n) { return scale_in_steps(v, n); }
 // Doubles hold 32-bit operands and their quotient's position between integers exactly. The conversion back gives

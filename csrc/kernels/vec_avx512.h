@@ -256,6 +256,12 @@ RUSTTORCH_INLINE Mask<float> is_nan(Vec<float> v) {
 RUSTTORCH_INLINE Mask<double> is_nan(Vec<double> v) {
   return Mask<double>(_mm512_cmp_pd_mask(v.raw, v.raw, _CMP_UNORD_Q));
 }
+RUSTTORCH_INLINE Mask<float> either_is_nan(Vec<float> a, Vec<float> b) {
+  return Mask<float>(_mm512_cmp_ps_mask(a.raw, b.raw, _CMP_UNORD_Q));
+}
+RUSTTORCH_INLINE Mask<double> either_is_nan(Vec<double> a, Vec<double> b) {
+  return Mask<double>(_mm512_cmp_pd_mask(a.raw, b.raw, _CMP_UNORD_Q));
+}
 RUSTTORCH_INLINE Vec<float> select(Mask<float> mask, Vec<float> yes, Vec<float> no) {
   return Vec<float>(_mm512_mask_blend_ps(mask.raw, no.raw, yes.raw));
 }
@@ -276,6 +282,8 @@ RUSTTORCH_INLINE bool any(Mask<int32_t> mask) { return mask.raw != 0; }
 RUSTTORCH_INLINE bool all(Mask<int32_t> mask) { return mask.raw == 0xffff; }
 RUSTTORCH_INLINE bool any(Mask<int64_t> mask) { return mask.raw != 0; }
 RUSTTORCH_INLINE bool all(Mask<int64_t> mask) { return mask.raw == 0xff; }
+RUSTTORCH_INLINE int first_set(Mask<float> mask) { return __builtin_ctz(mask.raw); }
+RUSTTORCH_INLINE int first_set(Mask<double> mask) { return __builtin_ctz(mask.raw); }
 
 template <class T>
 RUSTTORCH_INLINE Mask<T> first_lanes(int64_t n);
@@ -353,6 +361,11 @@ RUSTTORCH_INLINE Vec<int32_t> to_int(Vec<float> v) { return Vec<int32_t>(_mm512_
 RUSTTORCH_INLINE Vec<int64_t> to_int(Vec<double> v) { return Vec<int64_t>(_mm512_cvtpd_epi64(v.raw)); }
 RUSTTORCH_INLINE Vec<float> to_float(Vec<int32_t> v) { return Vec<float>(_mm512_cvtepi32_ps(v.raw)); }
 RUSTTORCH_INLINE Vec<double> to_double(Vec<int64_t> v) { return Vec<double>(_mm512_cvtepi64_pd(v.raw)); }
+RUSTTORCH_INLINE void to_doubles(Vec<float> v, Vec<double> (&out)[2]) {
+  out[0] = Vec<double>(_mm512_cvtps_pd(_mm512_castps512_ps256(v.raw)));
+  out[1] = Vec<double>(_mm512_cvtps_pd(_mm512_extractf32x8_ps(v.raw, 1)));
+}
+RUSTTORCH_INLINE void to_doubles(Vec<double> v, Vec<double> (&out)[1]) { out[0] = v; }
 RUSTTORCH_INLINE Vec<float> scale(Vec<float> v, Vec<float> n) { return Vec<float>(_mm512_scalef_ps(v.raw, n.raw)); }
 RUSTTORCH_INLINE Vec<double> scale(Vec<double> v, Vec<double> n) { return Vec<double>(_mm512_scalef_pd(v.raw, n.raw)); }
 // Doubles hold 32-bit operands and their quotient's position between integers exactly. The conversion back gives

@@ -194,6 +194,8 @@ RUSTTORCH_INLINE Mask<int64_t> operator~(Mask<int64_t> a) {
 }
 RUSTTORCH_INLINE Mask<float> is_nan(Vec<float> v) { return v != v; }
 RUSTTORCH_INLINE Mask<double> is_nan(Vec<double> v) { return v != v; }
+RUSTTORCH_INLINE Mask<float> either_is_nan(Vec<float> a, Vec<float> b) { return is_nan(a) | is_nan(b); }
+RUSTTORCH_INLINE Mask<double> either_is_nan(Vec<double> a, Vec<double> b) { return is_nan(a) | is_nan(b); }
 RUSTTORCH_INLINE Vec<float> select(Mask<float> mask, Vec<float> yes, Vec<float> no) {
   return Vec<float>(vbslq_f32(mask.raw, yes.raw, no.raw));
 }
@@ -214,6 +216,10 @@ RUSTTORCH_INLINE bool any(Mask<int32_t> mask) { return vmaxvq_u32(mask.raw) != 0
 RUSTTORCH_INLINE bool all(Mask<int32_t> mask) { return vminvq_u32(mask.raw) != 0; }
 RUSTTORCH_INLINE bool any(Mask<int64_t> mask) { return vmaxvq_u32(vreinterpretq_u32_u64(mask.raw)) != 0; }
 RUSTTORCH_INLINE bool all(Mask<int64_t> mask) { return vminvq_u32(vreinterpretq_u32_u64(mask.raw)) != 0; }
+RUSTTORCH_INLINE int first_set(Mask<float> mask) {
+  return __builtin_ctzll(vget_lane_u64(vreinterpret_u64_u16(vmovn_u32(mask.raw)), 0)) / 16;
+}
+RUSTTORCH_INLINE int first_set(Mask<double> mask) { return vgetq_lane_u64(mask.raw, 0) ? 0 : 1; }
 
 template <class T>
 RUSTTORCH_INLINE Mask<T> first_lanes(int64_t n);
@@ -287,6 +293,11 @@ RUSTTORCH_INLINE Vec<int32_t> to_int(Vec<float> v) { return Vec<int32_t>(vcvtnq_
 RUSTTORCH_INLINE Vec<int64_t> to_int(Vec<double> v) { return Vec<int64_t>(vcvtnq_s64_f64(v.raw)); }
 RUSTTORCH_INLINE Vec<float> to_float(Vec<int32_t> v) { return Vec<float>(vcvtq_f32_s32(v.raw)); }
 RUSTTORCH_INLINE Vec<double> to_double(Vec<int64_t> v) { return Vec<double>(vcvtq_f64_s64(v.raw)); }
+RUSTTORCH_INLINE void to_doubles(Vec<float> v, Vec<double> (&out)[2]) {
+  out[0] = Vec<double>(vcvt_f64_f32(vget_low_f32(v.raw)));
+  out[1] = Vec<double>(vcvt_high_f64_f32(v.raw));
+}
+RUSTTORCH_INLINE void to_doubles(Vec<double> v, Vec<double> (&out)[1]) { out[0] = v; }
 RUSTTORCH_INLINE Vec<float> scale(Vec<float> v, Vec<float> n) { return scale_in_steps(v, n); }
 RUSTTORCH_INLINE Vec<double> scale(Vec<double> v, Vec<double> n) { return scale_in_steps(v, n); }
 // Doubles hold 32-bit operands and their quotient's position between integers exactly. Narrowing keeps the low 32 bits:

@@ -264,6 +264,10 @@ RUSTTORCH_INLINE Mask<T> is_nan(Vec<T> v) {
   return v != v;
 }
 template <class T>
+RUSTTORCH_INLINE Mask<T> either_is_nan(Vec<T> a, Vec<T> b) {
+  return is_nan(a) | is_nan(b);
+}
+template <class T>
 RUSTTORCH_INLINE Vec<T> select(Mask<T> mask, Vec<T> yes, Vec<T> no) {
   return mask.raw ? yes : no;
 }
@@ -274,6 +278,10 @@ RUSTTORCH_INLINE bool any(Mask<T> mask) {
 template <class T>
 RUSTTORCH_INLINE bool all(Mask<T> mask) {
   return mask.raw;
+}
+template <class T>
+RUSTTORCH_INLINE int first_set(Mask<T>) {
+  return 0;
 }
 template <class T>
 RUSTTORCH_INLINE Mask<T> first_lanes(int64_t n) {
@@ -321,6 +329,8 @@ RUSTTORCH_INLINE Vec<int64_t> to_int(Vec<double> v) {
 }
 RUSTTORCH_INLINE Vec<float> to_float(Vec<int32_t> v) { return Vec<float>(float(v.raw)); }
 RUSTTORCH_INLINE Vec<double> to_double(Vec<int64_t> v) { return Vec<double>(double(v.raw)); }
+RUSTTORCH_INLINE void to_doubles(Vec<float> v, Vec<double> (&out)[1]) { out[0] = Vec<double>(double(v.raw)); }
+RUSTTORCH_INLINE void to_doubles(Vec<double> v, Vec<double> (&out)[1]) { out[0] = v; }
 RUSTTORCH_INLINE Vec<float> scale(Vec<float> v, Vec<float> n) { return scale_in_steps(v, n); }
 RUSTTORCH_INLINE Vec<double> scale(Vec<double> v, Vec<double> n) { return scale_in_steps(v, n); }
 RUSTTORCH_INLINE Vec<int32_t> divide_trunc(Vec<int32_t> a, Vec<int32_t> b) {

@@ -11,6 +11,9 @@ namespace rusttorch {
 // The piece that a kernel of this dtype adds at once, in elements.
 inline int64_t sum_piece(int dtype) { return dtype == kFloat64 ? kSumPiece<double> : kSumPiece<float>; }
 
+// The block that its additions are made of (kernels/summation.h).
+inline int64_t sum_block(int dtype) { return dtype == kFloat64 ? kSumBlock<double> : kSumBlock<float>; }
+
 // The sum of piece(begin, count) over [0, n), in parallel when the work pays for it: an element takes `nanoseconds` on one
 // core.
 template <class Piece>

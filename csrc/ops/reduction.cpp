@@ -29,35 +29,44 @@ std::optional<Mask> reduced_dims(int64_t tensor_dims, const Reduction& reduction
   return mask;
 }
 
-// Fills in outer, size and inner for the dimensions in this order; false when a kept one lies between reduced ones.
-bool split(ReductionShape& shape, const Tensor& self, const Mask& reduced, const std::vector<int64_t>& order) {
-  enum { outer, size, inner } place = outer;
+// Fills in the steps for the dimensions in this order.
+void split(ReductionShape& shape, const Tensor& self, const Mask& reduced, const c10::SmallVector<int64_t, 5>& order) {
+  c10::SmallVector<int64_t, 8> runs(1, 1);  // extents, of kept and of reduced dimensions in turns
   for (const int64_t dim : order) {
     const int64_t extent = self.size(dim);
     if (extent == 1) continue;
-    if (reduced[dim]) {
-      if (place == inner) return false;
-      place = size;
-      shape.size *= extent;
-    } else {
-      if (place == size) place = inner;
-      (place == inner ? shape.inner : shape.outer) *= extent;
-    }
+    if (reduced[dim] != (runs.size() % 2 == 0)) runs.push_back(1);
+    runs.back() *= extent;
   }
-  return true;
+  if (runs.size() % 2 == 0) runs.push_back(1);
+  shape.outer = runs[0];
+  for (bool first = true; runs.size() > 1; first = false) {
+    ReductionStep step;
+    step.inner = runs.pop_back_val();
+    step.size = runs.pop_back_val();
+    for (const int64_t extent : runs) step.outer *= extent;
+    runs.back() *= step.inner;
+    if (first) static_cast<ReductionStep&>(shape) = step;
+    else shape.later.push_back(step);
+  }
 }
 
 }  // namespace
 
 std::optional<ReductionShape> reduction_shape(const Tensor& self, const Reduction& reduction) {
+  ReductionShape shape;
+  if (reduction.dims.empty() && !reduction.keepdim && self.is_contiguous() && self.numel() > 0) {
+    shape.input = self;
+    shape.size = self.numel();
+    return shape;
+  }
   const auto reduced = reduced_dims(self.dim(), reduction);
   if (!reduced || self.numel() == 0) return std::nullopt;
-  ReductionShape shape;
   for (int64_t i = 0; i < self.dim(); ++i) {
     if (!(*reduced)[i]) shape.result_sizes.push_back(self.size(i));
     else if (reduction.keepdim) shape.result_sizes.push_back(1);
   }
-  std::vector<int64_t> order(self.dim());
+  c10::SmallVector<int64_t, 5> order(self.dim());
   std::iota(order.begin(), order.end(), 0);
   shape.input = self;
   if (!self.is_contiguous()) {
@@ -79,7 +88,7 @@ std::optional<ReductionShape> reduction_shape(const Tensor& self, const Reductio
       shape.input = self.contiguous();
     }
   }
-  if (!split(shape, self, *reduced, order)) return std::nullopt;
+  split(shape, self, *reduced, order);
   return shape;
 }
 
@@ -90,6 +99,7 @@ std::optional<ReductionShape> decide_reduction(DecisionPoint& point, const Tenso
   }
   std::optional<ReductionShape> shape;
   if (reduction.is_ours) shape = reduction_shape(self, reduction);
+  if (shape && shape->later.size() + 1 > reduction.most_steps) shape.reset();
   point.count(!reduction.is_ours ? Decision::arguments : shape ? Decision::taken : Decision::layout);
   return shape;
 }

@@ -1,4 +1,5 @@
 // What reductions share: which dimensions, the tensor seen as [outer][size][inner], and the autograd node.
+// Where kept dimensions lie between reduced ones, several such steps: the last run of reduced ones first.
 #pragma once
 #include <c10/util/SmallVector.h>
 
@@ -11,22 +12,26 @@ namespace rusttorch {
 struct Reduction {
   c10::SmallVector<int64_t, 5> dims;
   bool keepdim = false;
-  double correction = 0;  // var and std
-  bool is_ours = true;    // false: dtype= or another argument that no kernel knows
+  double correction = 0;   // var and std
+  size_t most_steps = 64;  // that the operator can take; see ReductionShape::later
+  bool is_ours = true;     // false: dtype= or another argument that no kernel knows
 
   void set_dims(at::OptionalIntArrayRef given) {
     if (given) dims.assign(given->begin(), given->end());
   }
 };
 
-// `input` is contiguous, and the dimensions that are reduced lie together in it.
-struct ReductionShape {
-  Tensor input;
+// One run of reduced dimensions of a contiguous array.
+struct ReductionStep {
   int64_t outer = 1, size = 1, inner = 1;
+};
+struct ReductionShape : ReductionStep {
+  Tensor input;  // contiguous
   c10::SmallVector<int64_t, 5> result_sizes;
+  c10::SmallVector<ReductionStep, 2> later;  // of the results [outer][inner] of the step before
 };
 
-// Nothing where no kernel can serve the call: no elements, a dim that torch refuses, dims that do not lie together.
+// Nothing where no kernel can serve the call: no elements, a dim that torch refuses.
 std::optional<ReductionShape> reduction_shape(const Tensor& self, const Reduction& reduction);
 
 // Counts the decision.

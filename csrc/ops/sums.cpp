@@ -15,127 +15,266 @@ namespace rusttorch {
 namespace {
 
 // Nanoseconds per float32 element on one core, from the caches.
-constexpr double kSumCost = 0.04, kDeviationCost = 0.08;
-// Results that one call of a kernel gives: the width of its strips, and 2 KiB of doubles.
-constexpr int64_t kResults = 256;
+constexpr double kSumCost = 0.04, kDeviationCost = 0.08, kTinyCost = 0.3;
+// Results that one call of a kernel gives at most: 4 KiB of doubles. Of columns, half as many where they are few.
+constexpr int64_t kResults = 512;
+// Rows of at most so many elements, or short columns of at most so many, go to the kernels of tiny matrices.
+constexpr int64_t kTinyRow = 8, kTinyColumn = 32, kTinyInner = 8;
 
-// The kernels of one operator for one dtype.
-struct SumKernels {
-  SumRowsKernel rows;
-  SumColumnsKernel columns;
-  double nanoseconds;
-};
 // A result is sqrt(sum / divisor), or without the root.
 struct Finish {
   double divisor = 1;
   bool root = false;
 };
 
+// A float result is rounded from a product with 1 / divisor: a division takes longer than the sum of few elements.
 template <class T>
 void finish_as(void* out, const double* sums, int64_t n, Finish finish) {
+  using Rounded = std::conditional_t<std::is_same_v<T, double>, double, float>;
   T* const to = static_cast<T*>(out);
-  for (int64_t i = 0; i < n; ++i) {
-    const double value = sums[i] / finish.divisor;
-    to[i] = static_cast<T>(static_cast<std::conditional_t<std::is_same_v<T, double>, double, float>>(
-        finish.root ? std::sqrt(value) : value));
-  }
-}
-void finish_results(char* out, int64_t at, const double* sums, int64_t n, int dtype, Finish finish) {
-  switch (dtype) {
-    case kFloat32: return finish_as<float>(out + at * 4, sums, n, finish);
-    case kFloat64: return finish_as<double>(out + at * 8, sums, n, finish);
-    case kBFloat16: return finish_as<c10::BFloat16>(out + at * 2, sums, n, finish);
-    default: return finish_as<c10::Half>(out + at * 2, sums, n, finish);
+  const double scale = 1 / finish.divisor;
+  if (finish.divisor == 1 && !finish.root) {
+    for (int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(static_cast<Rounded>(sums[i]));
+  } else if (!finish.root && !std::is_same_v<T, double>) {
+    for (int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(static_cast<Rounded>(sums[i] * scale));
+  } else {
+    for (int64_t i = 0; i < n; ++i) {
+      const double value = sums[i] / finish.divisor;
+      to[i] = static_cast<T>(static_cast<Rounded>(finish.root ? std::sqrt(value) : value));
+    }
   }
 }
 
-// Few columns and many rows: the rows go to threads in pieces, whose sums are added in their order.
-void sum_tall(char* out, const char* in, const ReductionShape& shape, const SumKernels& kernel, int dtype,
-              Finish finish) {
-  const int64_t bytes = shape.input.element_size(), piece = sum_piece(dtype), columns = shape.inner;
-  const int64_t count = (shape.size + piece - 1) / piece;
-  std::vector<double> partial(count * columns);
-  for_each_range(count, kernel.nanoseconds * static_cast<double>(piece * columns), [&](int64_t begin, int64_t end) {
+// The mean was rounded to the type of the deviations, which added n times the square of that error to their squares.
+double without_error_of_mean(double squares, int64_t n, double mean, int dtype) {
+  const double error = dtype == kFloat64 ? 0 : mean - static_cast<double>(static_cast<float>(mean));
+  return squares - static_cast<double>(n) * error * error;
+}
+
+// Elements that go into one result.
+int64_t elements_of(const ReductionShape& shape) {
+  int64_t count = shape.size;
+  for (const ReductionStep& step : shape.later) count *= step.size;
+  return count;
+}
+
+// One step of sums, or of squared deviations from the mean, over `in`.
+struct SumRun {
+  ReductionStep shape;
+  const char* in;
+  int dtype;
+  int64_t bytes;  // of an element
+  bool deviation;
+  char* out;
+  int out_dtype;
+  Finish finish;
+
+  const KernelTable& table = kernels();
+  SumRowsKernel row_kernel = (deviation ? table.deviation_rows : table.sum_rows)[dtype];
+  SumColumnsKernel column_kernel = (deviation ? table.deviation_columns : table.sum_columns)[dtype];
+  SumTinyKernel tiny_kernel = (deviation ? table.deviation_tiny : table.sum_tiny)[dtype];
+  double nanoseconds = deviation ? kDeviationCost : kSumCost;
+
+  void write(int64_t at, const double* sums, int64_t n) const {
+    switch (out_dtype) {
+      case kFloat32: return finish_as<float>(out + at * 4, sums, n, finish);
+      case kFloat64: return finish_as<double>(out + at * 8, sums, n, finish);
+      case kBFloat16: return finish_as<c10::BFloat16>(out + at * 2, sums, n, finish);
+      default: return finish_as<c10::Half>(out + at * 2, sums, n, finish);
+    }
+  }
+
+  void run() const {
+    if (shape.inner == 1 && shape.size > 4 * sum_piece(dtype) && shape.outer < at::get_num_threads()) {
+      for (int64_t row = 0; row < shape.outer; ++row) shared_row(row);  // few long rows: shared by threads
+    } else if (is_tiny()) {
+      tiny();
+    } else if (shape.inner == 1) {
+      rows();
+    } else if (is_tall()) {
+      tall();
+    } else {
+      columns();
+    }
+  }
+
+  void rows() const {
+    for_each_range(shape.outer, nanoseconds * static_cast<double>(shape.size), [&](int64_t begin, int64_t end) {
+      double sums[kResults];
+      for (int64_t row = begin; row < end; row += kResults) {
+        const int64_t count = std::min(kResults, end - row);
+        row_kernel(sums, in + row * shape.size * bytes, count, shape.size);
+        write(row, sums, count);
+      }
+    });
+  }
+
+  void shared_row(int64_t row) const {
+    const char* const from = in + row * shape.size * bytes;
+    double sum = sum_of_pieces(shape.size, dtype, kSumCost, [&](int64_t begin, int64_t count) {
+      double piece;
+      table.sum_rows[dtype](&piece, from + begin * bytes, 1, count);
+      return piece;
+    });
+    if (deviation) {
+      const double mean = sum / static_cast<double>(shape.size);
+      const double squares = sum_of_pieces(shape.size, dtype, kSumCost, [&](int64_t begin, int64_t count) {
+        return table.squares_row[dtype](from + begin * bytes, count, mean);
+      });
+      sum = without_error_of_mean(squares, shape.size, mean, dtype);
+    }
+    write(row, &sum, 1);
+  }
+
+  void columns() const {
+    const int64_t width = shape.outer * shape.inner < 2 * kResults * at::get_num_threads() ? kResults / 2 : kResults;
+    const int64_t blocks = (shape.inner + width - 1) / width;
+    const double cost = nanoseconds * static_cast<double>(shape.size * std::min(width, shape.inner));
+    for_each_range(shape.outer * blocks, cost, [&](int64_t begin, int64_t end) {
+      double sums[kResults];
+      for (int64_t k = begin; k < end; ++k) {
+        const int64_t outer = k / blocks, first = k % blocks * width;
+        const int64_t count = std::min(width, shape.inner - first);
+        column_kernel(sums, in + (outer * shape.size * shape.inner + first) * bytes, shape.size, count, shape.inner);
+        write(outer * shape.inner + first, sums, count);
+      }
+    });
+  }
+
+  bool is_tiny() const {
+    if (shape.outer < 16) return false;
+    return shape.inner == 1 ? shape.size <= kTinyRow : shape.inner <= kTinyInner && shape.size <= kTinyColumn;
+  }
+  void tiny() const {
+    const int64_t size = shape.size * shape.inner, most = kResults / shape.inner;
+    for_each_range(shape.outer, kTinyCost * static_cast<double>(size), [&](int64_t begin, int64_t end) {
+      double sums[kResults];
+      for (int64_t first = begin; first < end; first += most) {
+        const int64_t count = std::min(most, end - first);
+        tiny_kernel(sums, in + first * size * bytes, count, shape.size, shape.inner);
+        write(first * shape.inner, sums, count * shape.inner);
+      }
+    });
+  }
+
+  // Few columns and many rows: the rows go to threads in blocks, whose sums are added as a kernel would.
+  bool is_tall() const {
+    return shape.outer == 1 && shape.inner <= kResults && shape.size >= 4 * sum_block(dtype) &&
+           nanoseconds * static_cast<double>(shape.size * shape.inner) > 2 * kNanosecondsPerThread;
+  }
+  template <class Kernel>
+  std::vector<double> sums_of_tall(const Kernel& kernel) const {
+    const int64_t blocks_of_piece = sum_piece(dtype) / sum_block(dtype), width = shape.inner;
+    const bool whole_pieces = shape.size > 16 * sum_piece(dtype);
+    const int64_t unit = whole_pieces ? sum_piece(dtype) : sum_block(dtype);
+    const int64_t count = (shape.size + unit - 1) / unit;
+    std::vector<double> partial(count * width), piece(width), total(width);
+    for_each_range(count, kSumCost * static_cast<double>(unit * width), [&](int64_t begin, int64_t end) {
+      for (int64_t k = begin; k < end; ++k) {
+        kernel(partial.data() + k * width, in + k * unit * width * bytes, std::min(unit, shape.size - k * unit));
+      }
+    });
+    const int64_t units_of_piece = whole_pieces ? 1 : blocks_of_piece;
+    for (int64_t first = 0; first < count; first += units_of_piece) {
+      std::fill(piece.begin(), piece.end(), 0);
+      for (int64_t k = first; k < std::min(count, first + units_of_piece); ++k) {
+        for (int64_t c = 0; c < width; ++c) piece[c] += partial[k * width + c];
+      }
+      for (int64_t c = 0; c < width; ++c) total[c] += piece[c];
+    }
+    return total;
+  }
+  void tall() const {
+    const int64_t width = shape.inner;
+    std::vector<double> sums = sums_of_tall(
+        [&](double* to, const char* from, int64_t rows) { table.sum_columns[dtype](to, from, rows, width, width); });
+    if (deviation) {
+      std::vector<double> mean = std::move(sums);
+      for (double& value : mean) value /= static_cast<double>(shape.size);
+      sums = sums_of_tall([&](double* to, const char* from, int64_t rows) {
+        table.squares_columns[dtype](to, from, rows, width, width, mean.data());
+      });
+      for (int64_t c = 0; c < width; ++c) sums[c] = without_error_of_mean(sums[c], shape.size, mean[c], dtype);
+    }
+    write(0, sums.data(), width);
+  }
+};
+
+Tensor doubles(const ReductionStep& step) { return empty_result({step.outer * step.inner}, at::kDouble); }
+
+// The later steps over `sums`, the last of them into `out`.
+void finish_steps(Tensor sums, const ReductionShape& shape, char* out, int out_dtype, Finish finish) {
+  for (size_t k = 0; k < shape.later.size(); ++k) {
+    const bool last = k + 1 == shape.later.size();
+    const Tensor from = sums;
+    if (!last) sums = doubles(shape.later[k]);
+    char* const to = last ? out : static_cast<char*>(sums.data_ptr());
+    SumRun{shape.later[k],
+           static_cast<const char*>(from.const_data_ptr()),
+           kFloat64,
+           8,
+           false,
+           to,
+           last ? out_dtype : kFloat64,
+           last ? finish : Finish{}}
+        .run();
+  }
+}
+
+// The sums in double of an input whose reduced dimensions need more than one step.
+void sum_in_steps(const ReductionShape& shape, char* out, int out_dtype, Finish finish) {
+  const int dtype = dtype_index(shape.input.scalar_type());
+  const Tensor sums = doubles(shape);
+  SumRun{shape,    static_cast<const char*>(shape.input.const_data_ptr()),
+         dtype,    shape.input.element_size(),
+         false,    static_cast<char*>(sums.data_ptr()),
+         kFloat64, {}}
+      .run();
+  finish_steps(sums, shape, out, out_dtype, finish);
+}
+
+// Squared deviations, in two steps: those of the first one from the mean of the result that they go into.
+void deviations_in_steps(const ReductionShape& shape, char* out, int out_dtype, Finish finish) {
+  const ReductionStep& later = shape.later[0];
+  const int dtype = dtype_index(shape.input.scalar_type());
+  const int64_t bytes = shape.input.element_size(), results = later.outer * later.inner;
+  const char* const in = static_cast<const char*>(shape.input.const_data_ptr());
+  const int64_t elements = shape.size * later.size;
+  const Tensor means = doubles(later), squares = doubles(shape), sums = doubles(later);
+  double* const mean = means.data_ptr<double>();
+  double* const square = squares.data_ptr<double>();
+  double* const sum = sums.data_ptr<double>();
+  sum_in_steps(shape, static_cast<char*>(means.data_ptr()), kFloat64, {.divisor = static_cast<double>(elements)});
+  const KernelTable& table = kernels();
+  const double cost = kSumCost * static_cast<double>(shape.size * shape.inner);
+  for_each_range(shape.outer, cost, [&](int64_t begin, int64_t end) {
     for (int64_t k = begin; k < end; ++k) {
-      kernel.columns(partial.data() + k * columns, in + k * piece * columns * bytes,
-                     std::min(piece, shape.size - k * piece), columns, columns);
+      const char* const from = in + k * shape.size * shape.inner * bytes;
+      const int64_t at = k * shape.inner;
+      const double* const centre = mean + at / (later.size * later.inner) * later.inner + at % later.inner;
+      if (shape.inner == 1) square[k] = table.squares_row[dtype](from, shape.size, *centre);
+      else table.squares_columns[dtype](square + at, from, shape.size, shape.inner, shape.inner, centre);
     }
   });
-  for (int64_t k = 1; k < count; ++k) {
-    for (int64_t c = 0; c < columns; ++c) partial[c] += partial[k * columns + c];
-  }
-  finish_results(out, 0, partial.data(), columns, dtype, finish);
-}
-
-void sum_columns(char* out, const char* in, const ReductionShape& shape, const SumKernels& kernel, int dtype,
-                 Finish finish) {
-  const int64_t bytes = shape.input.element_size(), blocks = (shape.inner + kResults - 1) / kResults;
-  const double cost = kernel.nanoseconds * static_cast<double>(shape.size * std::min(kResults, shape.inner));
-  for_each_range(shape.outer * blocks, cost, [&](int64_t begin, int64_t end) {
-    double sums[kResults];
-    for (int64_t k = begin; k < end; ++k) {
-      const int64_t outer = k / blocks, first = k % blocks * kResults;
-      const int64_t columns = std::min(kResults, shape.inner - first);
-      kernel.columns(sums, in + (outer * shape.size * shape.inner + first) * bytes, shape.size, columns, shape.inner);
-      finish_results(out, outer * shape.inner + first, sums, columns, dtype, finish);
-    }
-  });
-}
-
-void sum_rows(char* out, const char* in, const ReductionShape& shape, const SumKernels& kernel, int dtype,
-              Finish finish) {
-  const int64_t row_bytes = shape.size * shape.input.element_size();
-  for_each_range(shape.outer, kernel.nanoseconds * static_cast<double>(shape.size), [&](int64_t begin, int64_t end) {
-    double sums[kResults];
-    for (int64_t row = begin; row < end; row += kResults) {
-      const int64_t rows = std::min(kResults, end - row);
-      kernel.rows(sums, in + row * row_bytes, rows, shape.size);
-      finish_results(out, row, sums, rows, dtype, finish);
-    }
-  });
-}
-
-// True for few long rows: then a row is shared by threads.
-bool shares_rows(const ReductionShape& shape, int dtype) {
-  return shape.inner == 1 && shape.size > 4 * sum_piece(dtype) && shape.outer < at::get_num_threads();
-}
-
-double sum_of_row(const char* row, int64_t size, int dtype, int64_t bytes) {
-  return sum_of_pieces(size, dtype, kSumCost, [&](int64_t begin, int64_t count) {
-    double sum;
-    kernels().sum_rows[dtype](&sum, row + begin * bytes, 1, count);
-    return sum;
-  });
-}
-double deviation_of_row(const char* row, int64_t size, int dtype, int64_t bytes) {
-  const double mean = sum_of_row(row, size, dtype, bytes) / static_cast<double>(size);
-  return sum_of_pieces(size, dtype, kSumCost, [&](int64_t begin, int64_t count) {
-    return kernels().sum_of_squares[dtype](row + begin * bytes, count, mean);
-  });
+  finish_steps(squares, shape, static_cast<char*>(sums.data_ptr()), kFloat64, {});
+  for (int64_t k = 0; k < results; ++k) sum[k] = without_error_of_mean(sum[k], elements, mean[k], dtype);
+  SumRun{{results, 1, 1}, nullptr, dtype, bytes, false, out, out_dtype, finish}.write(0, sum, results);
 }
 
 Tensor reduce(const ReductionShape& shape, bool deviation, Finish finish) {
   Tensor result = empty_result(shape.result_sizes, shape.input.scalar_type());
   const int dtype = dtype_index(shape.input.scalar_type());
-  const int64_t bytes = shape.input.element_size();
   char* const out = static_cast<char*>(result.data_ptr());
-  const char* const in = static_cast<const char*>(shape.input.const_data_ptr());
-  const KernelTable& table = kernels();
-  const SumKernels kernel =
-      deviation ? SumKernels{table.deviation_rows[dtype], table.deviation_columns[dtype], kDeviationCost}
-                : SumKernels{table.sum_rows[dtype], table.sum_columns[dtype], kSumCost};
-  if (shares_rows(shape, dtype)) {
-    for (int64_t row = 0; row < shape.outer; ++row) {
-      const char* const from = in + row * shape.size * bytes;
-      const double sum = (deviation ? deviation_of_row : sum_of_row)(from, shape.size, dtype, bytes);
-      finish_results(out, row, &sum, 1, dtype, finish);
-    }
-  } else if (shape.inner == 1) {
-    sum_rows(out, in, shape, kernel, dtype, finish);
-  } else if (!deviation && shape.outer == 1 && shape.inner <= kResults && shape.size > sum_piece(dtype)) {
-    sum_tall(out, in, shape, kernel, dtype, finish);
+  if (shape.later.empty()) {
+    SumRun{shape,     static_cast<const char*>(shape.input.const_data_ptr()),
+           dtype,     shape.input.element_size(),
+           deviation, out,
+           dtype,     finish}
+        .run();
+  } else if (deviation) {
+    deviations_in_steps(shape, out, dtype, finish);
   } else {
-    sum_columns(out, in, shape, kernel, dtype, finish);
+    sum_in_steps(shape, out, dtype, finish);
   }
   return result;
 }
@@ -169,7 +308,7 @@ struct SumDim : SumBase {
 
 struct MeanBase : SumBase {
   static Tensor forward(const ReductionShape& shape, const Reduction&) {
-    return reduce(shape, false, {.divisor = static_cast<double>(shape.size)});
+    return reduce(shape, false, {.divisor = static_cast<double>(elements_of(shape))});
   }
   static Tensor backward(const ReductionGradient& g) {
     return g.restored(g.grad).expand(g.sizes) / reduced_elements(g.sizes, g.reduction);
@@ -204,10 +343,12 @@ struct Deviation {
     if (correction && correction->isComplex()) result.is_ours = false;
     else result.correction = correction ? correction->toDouble() : 1;
     if (static_cast<double>(reduced_elements(self.sizes(), result)) <= result.correction) result.is_ours = false;
+    result.most_steps = 2;
     return result;
   }
   static Tensor forward(const ReductionShape& shape, const Reduction& reduction) {
-    return reduce(shape, true, {.divisor = static_cast<double>(shape.size) - reduction.correction, .root = root});
+    return reduce(shape, true,
+                  {.divisor = static_cast<double>(elements_of(shape)) - reduction.correction, .root = root});
   }
   // d var = 2 (x - mean) / (n - correction); d std = d var / (2 std), nothing where std is 0.
   static Tensor backward(const ReductionGradient& g) {

@@ -201,6 +201,7 @@ OPERATION(MaskOr, indicator<V>((a < b) | (b < c)), (a < b) || (b < c))
 OPERATION(MaskXor, indicator<V>((a < b) ^ (b < c)), (a < b) != (b < c))
 OPERATION(MaskNot, indicator<V>(~(a < b)), !(a < b))
 OPERATION(IsNan, indicator<V>(is_nan(a)), a != a)
+OPERATION(EitherIsNan, indicator<V>(either_is_nan(a, b)), a != a || b != b)
 OPERATION(Select, select(a < b, b, c), a < b ? b : c)
 OPERATION(And, a& b, a& b)
 OPERATION(Or, a | b, a | b)
@@ -296,6 +297,7 @@ void check_floating(Failures& failures) {
   check_operation<T, Floor>(failures);
   check_operation<T, Trunc>(failures);
   check_operation<T, IsNan>(failures);
+  check_operation<T, EitherIsNan>(failures);
   check_operation<T, Bits>(failures);
   check_operation<T, ScaleFloat>(failures);
   check_operation<T, ToInteger>(failures);

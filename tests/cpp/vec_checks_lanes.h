@@ -236,6 +236,36 @@ void check_across(Failures& failures) {
     }
   }
 }
+template <class T>
+void check_first_set(Failures& failures) {
+  constexpr int lanes = Vec<T>::lanes;
+  for (int bits = 1; bits < 1 << lanes; ++bits) {
+    T values[lanes];
+    int expected = lanes;
+    for (int k = lanes - 1; k >= 0; --k) {
+      values[k] = T((bits >> k) & 1);
+      if (values[k] == T(1)) expected = k;
+    }
+    const int found = first_set(Vec<T>::load(values) == Vec<T>(T(1)));
+    if (found != expected) report<T>(failures, "first_set", expected, T(found), T(expected), T(bits), 0, 0);
+  }
+}
+template <class T>
+void check_to_doubles(Failures& failures) {
+  constexpr int lanes = Vec<T>::lanes, each = Vec<double>::lanes;
+  for (int round = 0; round < 1000; ++round) {
+    T values[lanes];
+    for (int k = 0; k < lanes; ++k) values[k] = operand<T>(round * lanes + k, 0);
+    Vec<double> parts[lanes / each];
+    to_doubles(Vec<T>::load(values), parts);
+    double got[lanes];
+    for (int p = 0; p < lanes / each; ++p) parts[p].store(got + p * each);
+    for (int k = 0; k < lanes; ++k) {
+      const double expected = double(values[k]);
+      if (!same(got[k], expected)) report<double>(failures, "to_doubles", k, got[k], expected, expected, 0, 0);
+    }
+  }
+}
 void check_masks_and_reductions(Failures& failures) {
   check_mask<float>(failures);
   check_mask<double>(failures);
@@ -245,6 +275,10 @@ void check_masks_and_reductions(Failures& failures) {
   check_across<double>(failures);
   check_across<int32_t>(failures);
   check_across<int64_t>(failures);
+  check_first_set<float>(failures);
+  check_first_set<double>(failures);
+  check_to_doubles<float>(failures);
+  check_to_doubles<double>(failures);
 }
 
 void check_table(Failures& failures) {

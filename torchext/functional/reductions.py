@@ -1,7 +1,7 @@
 """sum, mean, var, std, max, min, amax, amin, argmax and argmin.
 
-Accelerated along one dim, or several that lie together in memory, and over whole tensors. Sums are formed in an order
-that depends on the sizes alone: the same bits for any number of threads, and for a row and a column of the same values.
+Accelerated along one dim or several, and over whole tensors. Sums are formed in an order that depends on the sizes
+alone: the same bits for any number of threads, and for a row and a column of the same values.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = [
     "sum", "mean", "var", "std", "max", "min", "amax", "amin", "argmax", "argmin",
 ]  # fmt: skip
 
-_WHOLE = {name: _unary(name) for name in ("max", "min")}
+_whole_max, _whole_min = _unary("max"), _unary("min")
 Dims = int | list[int] | tuple[int, ...]
 
 
@@ -185,17 +185,14 @@ def std(
 
 
 def _extreme(name: str, input: Tensor, dim: Any, keepdim: bool, out: Any, other: Any) -> Any:
-    """max or min: of all, along a dim with indices, or of two tensors (torch's own, as :func:`torch.maximum`)."""
+    """max or min along a dim with indices, or of two tensors (torch's own, as :func:`torch.maximum`)."""
     if _is_torchs(input, out) or other is not None or not (dim is None or type(dim) is int):
         given = _given(dim=dim, out=out, other=other)
         if isinstance(dim, Tensor):
             given["other"] = given.pop("dim")
         return getattr(torch, name)(input, **given, **({"keepdim": True} if keepdim else {}))
     if dim is None:
-        if keepdim:
-            return getattr(torch, name)(input, keepdim=True)
-        result = _WHOLE[name](input)
-        return getattr(_general, name)(input) if result is NotImplemented else result
+        return getattr(torch, name)(input, keepdim=True)  # which torch refuses
     return getattr(torch.return_types, name)(getattr(_general, name)(input, dim, keepdim))
 
 
@@ -232,6 +229,9 @@ def max(
     """
     if has_torch_function_unary(input):
         return handle_torch_function(max, (input,), input, dim, keepdim, out=out, other=other)
+    if dim is None and other is None and not keepdim and not _is_torchs(input, out):
+        result = _whole_max(input)
+        return _general.max(input) if result is NotImplemented else result
     return _extreme("max", input, dim, keepdim, out, other)
 
 
@@ -253,6 +253,9 @@ def min(
     """
     if has_torch_function_unary(input):
         return handle_torch_function(min, (input,), input, dim, keepdim, out=out, other=other)
+    if dim is None and other is None and not keepdim and not _is_torchs(input, out):
+        result = _whole_min(input)
+        return _general.min(input) if result is NotImplemented else result
     return _extreme("min", input, dim, keepdim, out, other)
 
 

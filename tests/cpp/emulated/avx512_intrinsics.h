@@ -77,6 +77,7 @@ bool compare(T a, T b, int predicate) {
 using __m512 = emulated::Register<64, float>;
 using __m512d = emulated::Register<64, double>;
 using __m512i = emulated::Register<64, int>;
+using __m256 = emulated::Register<32, float>;
 using __m256i = emulated::Register<32, int>;
 using __m128i = emulated::Register<16, int>;
 using __mmask16 = uint16_t;
@@ -234,6 +235,9 @@ EMULATE(__m512i, _mm512_cvtps_epi32, int32_t, 16, (emulated::to_integer<int32_t>
 EMULATE(__m512i, _mm512_cvtpd_epi64, int64_t, 8, (emulated::to_integer<int64_t>(std::nearbyint(A(double)))), __m512d a)
 EMULATE(__m256i, _mm512_cvttpd_epi32, int32_t, 8, (emulated::to_integer<int32_t>(std::trunc(A(double)))), __m512d a)
 EMULATE(__m512, _mm512_cvtepi32_ps, float, 16, float(A(int32_t)), __m512i a)
+EMULATE(__m256, _mm512_castps512_ps256, float, 8, A(float), __m512 a)
+EMULATE(__m256, _mm512_extractf32x8_ps, float, 8, a.get<float>(k + 8 * (half & 1)), __m512 a, int half)
+EMULATE(__m512d, _mm512_cvtps_pd, double, 8, double(A(float)), __m256 a)
 EMULATE(__m512d, _mm512_cvtepi64_pd, double, 8, double(A(int64_t)), __m512i a)
 EMULATE(__m512d, _mm512_cvtepi32_pd, double, 8, double(A(int32_t)), __m256i a)
 

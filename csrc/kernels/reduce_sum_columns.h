@@ -1,0 +1,326 @@
+// Sums down columns, in the order of summation.h: a column gives the bits of a row of the same values. Included by
+// reduce.h.
+//
+// A strip of columns goes through a block of 128 rows in eight steps, each of two lanes, k and k + 8: 16 rows at
+// once. The lanes are added by halves as soon as both halves are there, so three partial sums per column wait on the
+// stack; steps in the order 0, 4, 2, 6, 1, 5, 3, 7 make that possible. Tried: 16 lanes and 8 halves in arrays, added
+// at the end: (32, 32000) takes 1.5 times as long.
+#pragma once
+#include "reduce_sums.h"
+
+namespace rusttorch::RUSTTORCH_ISA {
+
+// A vector of columns in double.
+template <class V>
+struct Doubles {
+  static constexpr int each = Vec<double>::lanes, count = V::lanes / each;
+  Vec<double> part[count];
+
+  static RUSTTORCH_INLINE Doubles of(V v) {
+    Doubles result;
+    to_doubles(v, result.part);
+    return result;
+  }
+  static RUSTTORCH_INLINE Doubles load(const double* p) {
+    Doubles result;
+    for (int k = 0; k < count; ++k) result.part[k] = Vec<double>::load(p + k * each);
+    return result;
+  }
+  RUSTTORCH_INLINE void store(double* p) const {
+    for (int k = 0; k < count; ++k) part[k].store(p + k * each);
+  }
+  RUSTTORCH_INLINE void store(double* p, int64_t n) const {
+    for (int k = 0; k < count; ++k) {
+      const int64_t left = n - k * each;
+      if (left > 0) part[k].store(p + k * each, left < each ? left : each);
+    }
+  }
+  RUSTTORCH_INLINE Doubles operator+(Doubles other) const {
+    Doubles result;
+    for (int k = 0; k < count; ++k) result.part[k] = part[k] + other.part[k];
+    return result;
+  }
+};
+
+inline constexpr int kSumStrip = 512;
+// So few columns, and no others between the rows: then a block is one array without gaps, see add_narrow_block.
+inline constexpr int kNarrow = 32;
+// What lies in the second-level cache is read in the order of its rows, so many columns at a time, see
+// add_block_by_rows.
+inline constexpr int kRowOrderColumns = 128;
+inline constexpr int64_t kRowOrderBytes = 1 << 20;
+template <class C>
+struct StripState {
+  alignas(64) double sums[4][kSumStrip];  // the blocks of a piece so far, and partial sums of the next one
+  alignas(64) C centre[kSumStrip];
+  alignas(64) C centres[kSumLanes<C> * kNarrow];  // of a narrow matrix: the same for a row of each lane
+  alignas(
+      64) C lanes[2][kSumLanes<C>][kRowOrderColumns];  // of a block in the order of rows: sums of even and odd groups
+  alignas(64) double narrow[kSumLanes<C> / 2 * kNarrow + Vec<double>::lanes];
+};
+
+template <class Term, class C>
+RUSTTORCH_INLINE Vec<C> load_centre(const C* centre) {
+  if constexpr (Term::has_centre) return Vec<C>::load(centre);
+  else return Vec<C>(C(0));
+}
+template <class T>
+RUSTTORCH_INLINE Vec<Compute<T>> load_columns(const T* from, int64_t partial) {  // partial: how many, 0 for all
+  return partial ? Vec<Compute<T>>::load(from, partial) : Vec<Compute<T>>::load(from);
+}
+
+// The sum of `used` rows that are `step` apart, 0 to 8 groups of a lane.
+template <class T, int used, class Term>
+RUSTTORCH_INLINE Vec<Compute<T>> sum_of_lane(const T* in, int64_t step, Vec<Compute<T>> centre, int64_t partial) {
+  using V = Vec<Compute<T>>;
+  if constexpr (used == 0) {
+    return V(0);
+  } else {
+    V groups[used];
+    for (int g = 0; g < used; ++g) groups[g] = Term()(load_columns(in + g * step, partial), centre);
+    return add_groups(groups);
+  }
+}
+
+// Two lanes, the first of them at `in`, of one vector of columns. Level 0 to depth - 1 are filled; the sum is added to
+// the last `merges` of them, the latest first, and takes the place of the earliest.
+template <class T, int first, int second, class Term>
+RUSTTORCH_INLINE void add_pair_of_columns(StripState<Compute<T>>& state, const T* in, int64_t stride, int64_t column,
+                                          int64_t partial, int depth, int merges) {
+  using C = Compute<T>;
+  using V = Vec<C>;
+  constexpr int lanes = kSumLanes<C>;
+  const V centre = load_centre<Term>(state.centre + column);
+  Doubles<V> sum = Doubles<V>::of(sum_of_lane<T, first, Term>(in + column, lanes * stride, centre, partial));
+  if constexpr (second > 0) {
+    const T* const from = in + lanes / 2 * stride + column;
+    sum = sum + Doubles<V>::of(sum_of_lane<T, second, Term>(from, lanes * stride, centre, partial));
+  }
+  for (int k = 0; k < merges; ++k) sum = Doubles<V>::load(state.sums[--depth] + column) + sum;
+  sum.store(state.sums[depth] + column);
+}
+template <class T, int groups, class Term>  // of both lanes together
+void add_pair(StripState<Compute<T>>& state, const T* in, int64_t stride, int64_t columns, int depth, int merges) {
+  constexpr int lanes = Vec<Compute<T>>::lanes, first = (groups + 1) / 2, second = groups / 2;
+  int64_t column = 0;
+  for (; column + lanes <= columns; column += lanes) {
+    add_pair_of_columns<T, first, second, Term>(state, in, stride, column, 0, depth, merges);
+  }
+  if (column < columns) {
+    add_pair_of_columns<T, first, second, Term>(state, in, stride, column, columns - column, depth, merges);
+  }
+}
+
+// Adds the columns of one block of `rows` rows, at most kSumBlock, to state.sums[0].
+template <class T, class Term>
+void add_block_of_columns(StripState<Compute<T>>& state, const T* in, int64_t rows, int64_t columns, int64_t stride) {
+  constexpr int lanes = kSumLanes<Compute<T>>, half = lanes / 2;
+  for (int step = 0; step < half; ++step) {
+    int k = 0;
+    for (int bit = 1; bit < half; bit *= 2) k = 2 * k + (step & bit ? 1 : 0);
+    const int groups = int((rows - k + half - 1) / half);  // 0 and less: no such rows
+    const int depth = 1 + __builtin_popcount(unsigned(step));
+    const int merges = step == half - 1 ? depth : __builtin_ctz(~unsigned(step));
+    const T* const from = in + k * stride;
+    switch (rows > k ? groups : 0) {
+      case 0: add_pair<T, 0, Term>(state, from, stride, columns, depth, merges); break;
+      case 1: add_pair<T, 1, Term>(state, from, stride, columns, depth, merges); break;
+      case 2: add_pair<T, 2, Term>(state, from, stride, columns, depth, merges); break;
+      case 3: add_pair<T, 3, Term>(state, from, stride, columns, depth, merges); break;
+      case 4: add_pair<T, 4, Term>(state, from, stride, columns, depth, merges); break;
+      case 5: add_pair<T, 5, Term>(state, from, stride, columns, depth, merges); break;
+      case 6: add_pair<T, 6, Term>(state, from, stride, columns, depth, merges); break;
+      case 7: add_pair<T, 7, Term>(state, from, stride, columns, depth, merges); break;
+      case 8: add_pair<T, 8, Term>(state, from, stride, columns, depth, merges); break;
+      case 9: add_pair<T, 9, Term>(state, from, stride, columns, depth, merges); break;
+      case 10: add_pair<T, 10, Term>(state, from, stride, columns, depth, merges); break;
+      case 11: add_pair<T, 11, Term>(state, from, stride, columns, depth, merges); break;
+      case 12: add_pair<T, 12, Term>(state, from, stride, columns, depth, merges); break;
+      case 13: add_pair<T, 13, Term>(state, from, stride, columns, depth, merges); break;
+      case 14: add_pair<T, 14, Term>(state, from, stride, columns, depth, merges); break;
+      case 15: add_pair<T, 15, Term>(state, from, stride, columns, depth, merges); break;
+      default: add_pair<T, 16, Term>(state, from, stride, columns, depth, merges); break;
+    }
+  }
+}
+
+// A whole block in the order of its rows, two groups at once. Rows 8 apart, which the steps above read together, are
+// in one set of the first-level cache where the row length is a power of two.
+template <class T, int pass, class Term>
+RUSTTORCH_INLINE void add_groups_by_rows(StripState<Compute<T>>& state, const T* in, int64_t columns, int64_t stride,
+                                         const Compute<T>* centres) {
+  using C = Compute<T>;
+  using V = Vec<C>;
+  constexpr int group = pass == 0 ? 0 : pass == 1 ? 2 : pass == 2 ? 1 : 3;  // and group + 4
+  for (int k = 0; k < kSumLanes<C>; ++k) {
+    const T* const low = in + (group * kSumLanes<C> + k) * stride;
+    const T* const high = low + 4 * kSumLanes<C> * stride;
+    C* const even = state.lanes[0][k];
+    C* const odd = state.lanes[1][k];
+    for (int64_t c = 0; c < columns; c += V::lanes) {
+      const int64_t partial = columns - c < V::lanes ? columns - c : 0;
+      const V centre = load_centre<Term>(centres + c);
+      const V sum = Term()(load_columns(low + c, partial), centre) + Term()(load_columns(high + c, partial), centre);
+      if constexpr (pass == 0) sum.store(even + c);
+      if constexpr (pass == 1) (V::load(even + c) + sum).store(even + c);
+      if constexpr (pass == 2) sum.store(odd + c);
+      if constexpr (pass == 3) (V::load(even + c) + (V::load(odd + c) + sum)).store(even + c);
+    }
+  }
+}
+template <class T, class Term>
+void add_block_by_rows(StripState<Compute<T>>& state, const T* in, int64_t columns, int64_t stride) {
+  using C = Compute<T>;
+  using V = Vec<C>;
+  constexpr int half = kSumLanes<C> / 2;
+  for (int64_t first = 0; first < columns; first += kRowOrderColumns) {
+    const int64_t width = columns - first < kRowOrderColumns ? columns - first : kRowOrderColumns;
+    const C* const centres = state.centre + first;
+    add_groups_by_rows<T, 0, Term>(state, in + first, width, stride, centres);
+    add_groups_by_rows<T, 1, Term>(state, in + first, width, stride, centres);
+    add_groups_by_rows<T, 2, Term>(state, in + first, width, stride, centres);
+    add_groups_by_rows<T, 3, Term>(state, in + first, width, stride, centres);
+    for (int64_t c = 0; c < width; c += V::lanes) {
+      Doubles<V> sums[half];
+      for (int k = 0; k < half; ++k) {
+        sums[k] =
+            Doubles<V>::of(V::load(state.lanes[0][k] + c)) + Doubles<V>::of(V::load(state.lanes[0][k + half] + c));
+      }
+      for (int step = half / 2; step > 0; step /= 2) {
+        for (int k = 0; k < step; ++k) sums[k] = sums[k] + sums[k + step];
+      }
+      double* const piece = state.sums[0] + first + c;
+      (Doubles<V>::load(piece) + sums[0]).store(piece);
+    }
+  }
+}
+
+// The same for a whole block without gaps: [8 groups][16 lanes][columns]. What holds for lanes of rows holds for whole
+// vectors of it, however few columns there are.
+template <class T, class Term>
+void add_narrow_block(StripState<Compute<T>>& state, const T* in, int64_t columns) {
+  using C = Compute<T>;
+  using V = Vec<C>;
+  const int64_t group = kSumLanes<C> * columns, half = group / 2;
+  double* const sums = state.narrow;
+  for (int64_t i = 0; i < half; i += V::lanes) {
+    const int64_t at = i + V::lanes <= half ? i : half - V::lanes;  // the last vector may repeat some elements
+    const V low = sum_of_lane<T, kSumGroups, Term>(in + at, group, load_centre<Term>(state.centres + at), 0);
+    const V high =
+        sum_of_lane<T, kSumGroups, Term>(in + half + at, group, load_centre<Term>(state.centres + half + at), 0);
+    (Doubles<V>::of(low) + Doubles<V>::of(high)).store(sums + at);
+  }
+  using D = Vec<double>;
+  for (int64_t n = half / 2; n >= columns; n /= 2) {  // past n: what is written there has been read
+    for (int64_t i = 0; i < n; i += D::lanes) (D::load(sums + i) + D::load(sums + n + i)).store(sums + i);
+  }
+  for (int64_t c = 0; c < columns; ++c) state.sums[0][c] = state.sums[0][c] + sums[c];
+}
+
+// Columns of so few rows that each has a lane of its own, the other half of the lanes being empty.
+template <class T, int rows, class Term>
+RUSTTORCH_INLINE Doubles<Vec<Compute<T>>> sum_of_few_rows(const T* in, int64_t stride, Vec<Compute<T>> centre,
+                                                          int64_t partial) {
+  using V = Vec<Compute<T>>;
+  Doubles<V> sums[rows];
+  for (int k = 0; k < rows; ++k) sums[k] = Doubles<V>::of(Term()(load_columns(in + k * stride, partial), centre));
+  for (int step = 4; step > 0; step /= 2) {
+    for (int k = 0; k < step; ++k) {
+      if (k + step < rows) sums[k] = sums[k] + sums[k + step];
+    }
+  }
+  return Doubles<V>::of(V(0)) + sums[0];  // as the sum of one block: no -0
+}
+template <class T, int rows, class Term>
+void sum_few_rows(double* out, const StripState<Compute<T>>& state, const T* in, int64_t columns, int64_t stride) {
+  using V = Vec<Compute<T>>;
+  int64_t c = 0;
+  for (; c + V::lanes <= columns; c += V::lanes) {
+    sum_of_few_rows<T, rows, Term>(in + c, stride, load_centre<Term>(state.centre + c), 0).store(out + c);
+  }
+  if (c < columns) {
+    const int64_t left = columns - c;
+    sum_of_few_rows<T, rows, Term>(in + c, stride, load_centre<Term>(state.centre + c), left).store(out + c, left);
+  }
+}
+
+// out[columns] = the sums down in[size][stride]; at most kSumStrip columns.
+template <class T, class Term>
+void sum_strip(double* out, StripState<Compute<T>>& state, const T* in, int64_t size, int64_t columns, int64_t stride) {
+  using C = Compute<T>;
+  switch (size) {
+    case 1: return sum_few_rows<T, 1, Term>(out, state, in, columns, stride);
+    case 2: return sum_few_rows<T, 2, Term>(out, state, in, columns, stride);
+    case 3: return sum_few_rows<T, 3, Term>(out, state, in, columns, stride);
+    case 4: return sum_few_rows<T, 4, Term>(out, state, in, columns, stride);
+    case 5: return sum_few_rows<T, 5, Term>(out, state, in, columns, stride);
+    case 6: return sum_few_rows<T, 6, Term>(out, state, in, columns, stride);
+    case 7: return sum_few_rows<T, 7, Term>(out, state, in, columns, stride);
+    case 8: return sum_few_rows<T, 8, Term>(out, state, in, columns, stride);
+    default: break;
+  }
+  const bool narrow = columns == stride && columns > 1 && columns <= kNarrow && size >= kSumBlock<C>;
+  const bool by_rows = size * stride * int64_t(sizeof(T)) <= kRowOrderBytes;
+  if (narrow && Term::has_centre) {
+    for (int64_t lane = 0; lane < kSumLanes<C>; ++lane) {
+      for (int64_t c = 0; c < columns; ++c) state.centres[lane * columns + c] = state.centre[c];
+    }
+  }
+  for (int64_t c = 0; c < columns; ++c) out[c] = 0;
+  for (int64_t start = 0; start < size; start += kSumPiece<C>) {
+    const int64_t end = start + kSumPiece<C> < size ? start + kSumPiece<C> : size;
+    for (int64_t c = 0; c < columns; ++c) state.sums[0][c] = 0;
+    for (int64_t row = start; row < end; row += kSumBlock<C>) {
+      const int64_t rows = row + kSumBlock<C> < end ? kSumBlock<C> : end - row;
+      const bool whole = rows == kSumBlock<C>;
+      if (narrow && whole) add_narrow_block<T, Term>(state, in + row * stride, columns);
+      else if (by_rows && whole) add_block_by_rows<T, Term>(state, in + row * stride, columns, stride);
+      else add_block_of_columns<T, Term>(state, in + row * stride, rows, columns, stride);
+    }
+    for (int64_t c = 0; c < columns; ++c) out[c] = out[c] + state.sums[0][c];
+  }
+}
+template <class C>
+RUSTTORCH_INLINE void set_centres(StripState<C>& state, const double* mean, int64_t columns) {
+  for (int64_t c = 0; c < columns; ++c) state.centre[c] = C(mean[c]);
+  for (int64_t c = columns; c % Vec<C>::lanes != 0; ++c) state.centre[c] = C(0);  // of the last vector
+}
+
+// out[columns], in [size][stride].
+template <class T>
+void sum_columns(double* out, const void* in, int64_t size, int64_t columns, int64_t stride) {
+  using C = Compute<T>;
+  StripState<C> state;
+  for (int64_t first = 0; first < columns; first += kSumStrip) {
+    const int64_t width = first + kSumStrip < columns ? kSumStrip : columns - first;
+    sum_strip<T, Plain<Vec<C>>>(out + first, state, static_cast<const T*>(in) + first, size, width, stride);
+  }
+}
+// out[columns]: the sums of squared deviations from mean[columns]; see squares_row.
+template <class T>
+void squares_columns(double* out, const void* in, int64_t size, int64_t columns, int64_t stride, const double* mean) {
+  using C = Compute<T>;
+  StripState<C> state;
+  for (int64_t first = 0; first < columns; first += kSumStrip) {
+    const int64_t width = first + kSumStrip < columns ? kSumStrip : columns - first;
+    set_centres(state, mean + first, width);
+    sum_strip<T, SquaredDeviation<Vec<C>>>(out + first, state, static_cast<const T*>(in) + first, size, width, stride);
+  }
+}
+// out[columns]: the sums of squared deviations from each column's mean, strip by strip: it stays in the caches.
+template <class T>
+void deviation_columns(double* out, const void* in, int64_t size, int64_t columns, int64_t stride) {
+  double mean[kSumStrip];
+  for (int64_t first = 0; first < columns; first += kSumStrip) {
+    const int64_t width = first + kSumStrip < columns ? kSumStrip : columns - first;
+    const T* const from = static_cast<const T*>(in) + first;
+    sum_columns<T>(mean, from, size, width, stride);
+    for (int64_t c = 0; c < width; ++c) mean[c] = mean[c] / double(size);
+    squares_columns<T>(out + first, from, size, width, stride, mean);
+    for (int64_t c = 0; c < width; ++c) {
+      out[first + c] = without_error_of_centre<Compute<T>>(out[first + c], size, mean[c]);
+    }
+  }
+}
+
+}  // namespace rusttorch::RUSTTORCH_ISA
