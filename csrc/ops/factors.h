@@ -1,4 +1,4 @@
-// Factors that broadcast over a contiguous tensor (weights of a loss), read piece by piece: no copy of the tensor's size.
+// Factors that broadcast over a contiguous tensor (weights of a loss), read piece by piece: no whole copy.
 #pragma once
 #include <c10/util/SmallVector.h>
 

@@ -50,8 +50,8 @@ struct LossPlan {
   bool divides_by_weights = false;  // the mean is one over the sum of the weights, not over their number
 };
 
-// The loss, or an undefined tensor when the call is not ours or the loss is undefined there. Counts the decision. Written
-// to `out` where there is one, which is ours alone if it has the result's form and shares no memory.
+// The loss, or an undefined tensor when the call is not ours or the loss is undefined there. Counts the decision.
+// Written to `out` where there is one, which is ours alone if it has the result's form and shares no memory.
 Tensor loss(DecisionPoint& point, const LossPlan& plan, const Tensor& self, const Tensor& target, const LossCall& call,
             const Tensor* out = nullptr);
 // The gradient of `self`, or an undefined tensor when the call is not ours; written to `grad_input` where there is one.

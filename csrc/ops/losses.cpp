@@ -50,9 +50,15 @@ struct SmoothL1Loss {
   static constexpr const char* kName = "SmoothL1Loss";
   // The kernel multiplies by 1 / beta, which must be a normal number.
   static LossPlan plan(double beta) {
-    if (beta != 0 && !(beta > 1e-30 && beta < 1e30)) return {};
-    return {
+    LossPlan plan{
         kernels().smooth_l1_loss, kernels().smooth_l1_loss_sum, kernels().smooth_l1_loss_backward, 0.12, 0.12, true};
+    if (beta == 0) {  // the slope at 0 is not that of l1_loss
+      plan.elements = kernels().l1_loss;
+      plan.sum = kernels().l1_loss_sum;
+    } else if (!(beta > 1e-30 && beta < 1e30)) {
+      plan.elements = nullptr;
+    }
+    return plan;
   }
   static Tensor backward(const Tensor& grad_output, const Tensor& self, const Tensor& target, const LossCall& call) {
     return handle<Backward>().call(grad_output, self, target, call.reduction, call.parameter);
@@ -76,8 +82,8 @@ struct BinaryCrossEntropy {
   using Aten = at::_ops::binary_cross_entropy;
   using Backward = at::_ops::binary_cross_entropy_backward;
   static constexpr const char* kName = "BinaryCrossEntropy";
-  // ATen's out= holds the elements first, and must have the input's size whatever the reduction: with another it gives the
-  // loss of what `out` held.
+  // ATen's out= holds the elements first, and must have the input's size whatever the reduction: with another it
+  // gives the loss of what `out` held.
   static constexpr bool kAtenReducesOut = true;
   static LossPlan plan(double) {
     return {kernels().binary_cross_entropy, kernels().binary_cross_entropy_sum, kernels().binary_cross_entropy_backward,

@@ -1,5 +1,5 @@
-// Losses with a weight for each element, as torch.nn.functional computes them: in Python there, from ATen's operators; here
-// operators of our own with that as their composition (see own_schemas.h).
+// Losses with a weight for each element, as torch.nn.functional computes them: in Python there, from ATen's operators;
+// here operators of our own with that as their composition (see own_schemas.h).
 #pragma once
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Reduction.h>
