@@ -25,7 +25,7 @@ def overloads() -> dict[str, Any]:
 
 OVERLOADS = overloads()
 INPLACE = [name for name in OVERLOADS if name.split(".")[0].endswith("_")]
-EVERY_OUT = [name for name in OVERLOADS if "out" in name.partition(".")[2]]
+EVERY_OUT = [name for name in OVERLOADS if OVERLOADS[name]._schema.is_mutable and name not in INPLACE]
 FUNCTIONAL = [name for name in OVERLOADS if name not in INPLACE and name not in EVERY_OUT]
 # Of the operators whose result has the operands' shape; test_reductions.py has the others.
 OUT = [
@@ -44,7 +44,7 @@ def point_of(name: str) -> str:
     """The decision point that counts an overload: its name without in-place mark and overload."""
     operator = name.split(".")[0]
     return {"_cross_entropy_forward": "cross_entropy_loss", "_nll_loss_forward": "nll_loss_nd"}.get(
-        operator, operator.removesuffix("_")
+        operator, operator.removesuffix("_").removeprefix("_weighted_")
     )
 
 
@@ -79,7 +79,7 @@ def arguments(overload: Any, shape: tuple[int, ...] = (3, 4), dtype: torch.dtype
             value = value.long() if "arg" in overload._schema.name else value
         elif str(argument.type) == "Tensor":
             value = torch.rand(shape, dtype=torch.float64) + 0.5
-            if overload._schema.name.startswith("rusttorch::binary_cross_entropy"):
+            if "::binary_cross_entropy" in overload._schema.name:
                 value = value + 0.5  # below, a probability
             value = (value if argument.name == "other" else value - 1).to(dtype)
         elif argument.name == "dim" and "int[" in str(argument.type):
@@ -112,7 +112,13 @@ def entropy_arguments(overload: Any, shape: tuple[int, ...], dtype: torch.dtype)
 
 def written(overload: Any, positional: list, keywords: dict) -> Tensor:
     """The tensor that a mutable overload writes."""
-    return keywords["out"] if "out" in keywords else positional[0]
+    return keywords.get(destination(overload), positional[0])
+
+
+def destination(overload: Any) -> str:
+    """The argument that a mutable overload writes: "self", "out" or "grad_input"."""
+    arguments = overload._schema.arguments
+    return next(argument.name for argument in arguments if argument.alias_info and argument.alias_info.is_write)
 
 
 def copied(positional: list, keywords: dict) -> tuple[list, dict]:

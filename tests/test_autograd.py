@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from operators import FUNCTIONAL, INPLACE, OUT, OVERLOADS, arguments, copied, twin, written
+from operators import FUNCTIONAL, INPLACE, OUT, OVERLOADS, arguments, copied, destination, twin, written
 from support import NAMES, loss_arguments, outcome, row_named, takes_dim, tensor_count
 from torch.autograd import gradcheck, gradgradcheck
 from torch.utils.checkpoint import checkpoint
@@ -219,21 +219,21 @@ def test_backward_leaves_the_gradient_alone(name):
 @pytest.mark.parametrize("name", OUT)
 def test_differentiable_out_is_refused(name):
     """``out=`` takes part in no graph: RuntimeError when an input or ``out`` requires grad, unless grad mode is off."""
-    overload = OVERLOADS[name]
+    overload, out = OVERLOADS[name], destination(OVERLOADS[name])
     for which in ("input", "out"):
         positional, keywords = arguments(overload)
-        (keywords["out"] if which == "out" else positional[0]).requires_grad_()
-        before = keywords["out"].detach().clone()
+        (keywords[out] if which == "out" else positional[0]).requires_grad_()
+        before = keywords[out].detach().clone()
         stock = outcome(twin(name), *positional, **keywords).error
         if stock is None:  # relu.out and softmax.out take an input that requires grad
             assert which == "input"
-            keywords["out"] = before.clone()
+            keywords[out] = before.clone()
             assert outcome(overload, *positional, **keywords).error is None
             continue
         assert outcome(overload, *positional, **keywords).error is stock is RuntimeError
-        assert torch.equal(keywords["out"], before)
+        assert torch.equal(keywords[out], before)
         with torch.no_grad():
-            assert overload(*positional, **keywords) is keywords["out"]
+            assert overload(*positional, **keywords) is keywords[out]
 
 
 @pytest.mark.parametrize("victim", ["input", "result"])

@@ -37,7 +37,7 @@ def calls_of(row: Row) -> int:
 
 
 def is_plain(row: Row, sample: Sample) -> bool:
-    """Whether our kernel must run for a floating dtype: a loss leaves weights and broadcasting to ATen."""
+    """Whether our kernel must run for a floating dtype: a loss leaves broadcasting to ATen."""
     tensors = sample.tensors()
     return row.family != "loss" or (len(tensors) == 2 and tensors[0].shape == tensors[1].shape)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from operators import OVERLOADS, arguments, copied, is_reduction, twin
+from operators import OVERLOADS, arguments, copied, destination, is_reduction, twin
 from support import NAMES, loss_arguments, row_named, takes_dim, tensor_count
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -237,9 +237,10 @@ def test_meta_and_fake_tensors(name):
         if index > 0 and len({x.shape for x in positional if isinstance(x, torch.Tensor)}) > 1:
             continue  # shapes that belong together
         positional = [change(x) if isinstance(x, torch.Tensor) else x for x in positional]
-        if "out" in keywords:
-            empty = torch.empty(0, dtype=keywords["out"].dtype)
-            keywords["out"] = empty if is_reduction(overload) else torch.empty_like(positional[0])
+        out = destination(overload) if overload._schema.is_mutable else ""
+        if out in keywords:
+            empty = torch.empty(0, dtype=keywords[out].dtype)
+            keywords[out] = empty if is_reduction(overload) else torch.empty_like(positional[0])
         # A dense copy of a stepped tensor has other strides; so has its real counterpart here.
         positional, keywords = copied(positional, keywords)
         meta = [x.to("meta") if isinstance(x, torch.Tensor) else x for x in positional]

@@ -16,7 +16,7 @@ constexpr int kDtypeSizes[kDtypes] = {4, 8, 2, 2, 4, 8};
 constexpr int64_t kSizes[] = {64, 4096, 65536, 1 << 20};
 constexpr int64_t kRows = 256;  // softmax: [256][n / 256]
 
-// Values in [1, 2), which no kernel treats specially.
+// Values in [1, 2), which no kernel treats specially (binary_cross_entropy refuses them, and takes as long).
 void fill(std::vector<char>& memory, int dtype, int64_t n) {
   memory.resize(n * kDtypeSizes[dtype]);
   for (int64_t i = 0; i < n; ++i) {
@@ -57,6 +57,10 @@ void add(const Case& c, int streams, Run run) {
   });
 }
 
+LossInputs inputs(const void* a, const void* b, bool weighted) {
+  return weighted ? LossInputs{a, b, a, a} : LossInputs{a, b};
+}
+
 void add_all(const std::string& isa, int64_t n) {
   const Parameters parameters{1, 20, 1};  // softplus as by default; the others do not care
   for (int dtype = 0; dtype < kDtypes; ++dtype) {
@@ -81,6 +85,26 @@ void add_all(const std::string& isa, int64_t n) {
               table.name##_columns[dtype](out, a, kRows, n / kRows, n / kRows);    \
             });
       RUSTTORCH_SOFTMAX(RUSTTORCH_ROW)
+#undef RUSTTORCH_ROW
+// Weights are the input once more: what they cost beside memory.
+#define RUSTTORCH_ROW(name, Functor)                                                                                 \
+  for (const bool weighted : {false, true}) {                                                                        \
+    const std::string ending = weighted ? "_weighted" : "";                                                          \
+    add({isa, #name + ending, dtype, n}, 3, [=](const KernelTable& table, void* out, const void* a, const void* b) { \
+      table.name[dtype](out, inputs(a, b, weighted), n, parameters);                                                 \
+    });                                                                                                              \
+    add({isa, #name "_sum" + ending, dtype, n}, 2,                                                                   \
+        [=](const KernelTable& table, void*, const void* a, const void* b) {                                         \
+          double sum;                                                                                                \
+          table.name##_sum[dtype](&sum, inputs(a, b, weighted), n, parameters);                                      \
+          benchmark::DoNotOptimize(sum);                                                                             \
+        });                                                                                                          \
+    add({isa, #name "_backward" + ending, dtype, n}, 3,                                                              \
+        [=](const KernelTable& table, void* out, const void* a, const void* b) {                                     \
+          table.name##_backward[dtype](out, nullptr, inputs(a, b, weighted), n, parameters);                         \
+        });                                                                                                          \
+  }
+      RUSTTORCH_LOSSES(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
     }
 #define RUSTTORCH_ROW(name, Functor)                                                                        \

@@ -10,6 +10,11 @@
 //                                     logarithm at least -100
 //   binary_cross_entropy_with_logits  max(x, 0) - x y + log(1 + e^-|x|)     slope  sigmoid(x) - y
 //
+// Factors of the elements (weight) scale losses and slopes. binary_cross_entropy_with_logits also has one, p, of the
+// target (pos_weight), with l = 1 - y + p y:
+//   loss  l log(1 + e^-|x|) + x (1 - y)  where x >= 0,                          slope  l sigmoid(x) - p y
+//         l log(1 + e^-|x|) - x p y  elsewhere
+//
 // Meaning as in PyTorch. binary_cross_entropy is defined for x and y in [0, 1] alone: a kernel says whether it met any
 // others, NaN among them. bfloat16 and float16 are computed in float32 and rounded once.
 // Error of a loss in units of relative 2^-24 (double: 2^-53): difference 1, square 3, with a factor 5;
@@ -23,6 +28,19 @@
   X(huber_loss, Huber)                        \
   X(binary_cross_entropy, BinaryCrossEntropy) \
   X(binary_cross_entropy_with_logits, LogisticCrossEntropy)
+
+namespace rusttorch {
+
+// The arrays that a loss reads. Without factors `weight` is null; with them, pos_weight is read by
+// binary_cross_entropy_with_logits alone.
+struct LossInputs {
+  const void* input;
+  const void* target;
+  const void* weight = nullptr;
+  const void* pos_weight = nullptr;
+};
+
+}  // namespace rusttorch
 
 #ifdef RUSTTORCH_ISA  // the code below is compiled once per ISA, inside its target region
 #include "activation_math.h"
@@ -60,16 +78,17 @@ struct AbsoluteError : DefinedEverywhere {
   RUSTTORCH_INLINE V slope(V x, V y) const { return sign(x - y); }
 };
 
-// a = beta: 0, or of a size whose inverse is normal. Multiplying by it instead of dividing costs one rounding.
+// a = beta, of a size whose inverse is normal; slopes also for 0. Multiplying by the inverse instead of dividing costs
+// one rounding. With m = min(|d|, beta) both branches are (m / beta) (|d| - m / 2): two instructions less than a choice.
 template <class V>
 struct SmoothAbsoluteError : DefinedEverywhere {
   using T = Lane<V>;
-  V beta, half, inverse;
+  V beta, inverse;
   explicit RUSTTORCH_INLINE SmoothAbsoluteError(const Parameters& p)
-      : beta(T(p.a)), half(T(0.5 * p.a)), inverse(p.a > 0 ? T(1 / p.a) : T(0)) {}
+      : beta(T(p.a)), inverse(p.a > 0 ? T(1 / p.a) : T(0)) {}
   RUSTTORCH_INLINE V loss(V x, V y) {
-    const V t = abs(x - y);
-    return select(t < beta, V(T(0.5)) * t * t * inverse, t - half);
+    const V t = abs(x - y), m = min_number(beta, t);  // of a NaN, t
+    return m * inverse * fnma(V(T(0.5)), m, t);
   }
   RUSTTORCH_INLINE V slope(V x, V y) const {
     const V d = x - y;
@@ -78,15 +97,15 @@ struct SmoothAbsoluteError : DefinedEverywhere {
   }
 };
 
-// a = delta > 0.
+// a = delta > 0. With m = min(|d|, delta) both branches are m (|d| - m / 2).
 template <class V>
 struct Huber : DefinedEverywhere {
   using T = Lane<V>;
-  V delta, half;
-  explicit RUSTTORCH_INLINE Huber(const Parameters& p) : delta(T(p.a)), half(T(0.5 * p.a)) {}
+  V delta;
+  explicit RUSTTORCH_INLINE Huber(const Parameters& p) : delta(T(p.a)) {}
   RUSTTORCH_INLINE V loss(V x, V y) {
-    const V t = abs(x - y);
-    return select(t < delta, V(T(0.5)) * t * t, delta * (t - half));
+    const V t = abs(x - y), m = min_number(delta, t);  // of a NaN, t
+    return m * fnma(V(T(0.5)), m, t);
   }
   RUSTTORCH_INLINE V slope(V x, V y) const {
     const V d = x - y;
@@ -165,99 +184,183 @@ struct LogisticCrossEntropy : DefinedEverywhere {
     return select(x == lowest, nan, result);
   }
   RUSTTORCH_INLINE V slope(V x, V y) const { return sigmoid(x) - y; }
+  // 1 - y + p y keeps its digits where p is small; PyTorch's (p - 1) y + 1 does not. For y in [0, 1] and p >= 0 no two
+  // terms have different signs.
+  RUSTTORCH_INLINE V loss(V x, V y, V p) {
+    const V zero(T(0)), lowest(-std::numeric_limits<T>::infinity()), nan(std::numeric_limits<T>::quiet_NaN());
+    const V rest = V(T(1)) - y, py = p * y;
+    const V result = fma(x, select(x < zero, -py, rest), fma(p, y, rest) * softplus_term(x));
+    return select(x == lowest, nan, result);
+  }
+  RUSTTORCH_INLINE V slope(V x, V y, V p) const { return fma(fma(p, y, V(T(1)) - y), sigmoid(x), -(p * y)); }
 };
 
-template <class T, class F>
+template <class F, class V>
+constexpr bool has_pos_weight = requires(F f, V v) { f.loss(v, v, v); };
+
+// Typed pointers of LossInputs, and vectors of losses and slopes from element i on, with their factors.
+template <class T, class F, bool weighted>
+struct LossOperands {
+  using V = Vec<Compute<T>>;
+  static constexpr bool of_targets = weighted && has_pos_weight<F, V>;
+  const T *input, *target, *weight, *pos_weight;
+  mutable F functor;
+  RUSTTORCH_INLINE LossOperands(const LossInputs& in, const Parameters& parameters)
+      : input(static_cast<const T*>(in.input)),
+        target(static_cast<const T*>(in.target)),
+        weight(static_cast<const T*>(in.weight)),
+        pos_weight(static_cast<const T*>(in.pos_weight)),
+        functor(parameters) {}
+
+  RUSTTORCH_INLINE V loss(V x, V y, V w, V p) const {
+    if constexpr (of_targets) return functor.loss(x, y, p) * w;
+    else if constexpr (weighted) return functor.loss(x, y) * w;
+    else return functor.loss(x, y);
+  }
+  RUSTTORCH_INLINE V slope(V x, V y, V w, V p) const {
+    if constexpr (of_targets) return functor.slope(x, y, p) * w;
+    else if constexpr (weighted) return functor.slope(x, y) * w;
+    else return functor.slope(x, y);
+  }
+  template <int count>
+  RUSTTORCH_INLINE void load(int64_t i, V (&x)[count], V (&y)[count], V (&w)[count], V (&p)[count]) const {
+    load_block(input + i, x);
+    load_block(target + i, y);
+    if constexpr (weighted) load_block(weight + i, w);
+    if constexpr (of_targets) load_block(pos_weight + i, p);
+  }
+  RUSTTORCH_INLINE V part(const T* array, int64_t i, int64_t n) const { return V::load(array + i, n); }
+  RUSTTORCH_INLINE V weight_part(int64_t i, int64_t n) const {
+    if constexpr (weighted) return part(weight, i, n);
+    else return V(Compute<T>(0));
+  }
+  RUSTTORCH_INLINE V pos_weight_part(int64_t i, int64_t n) const {
+    if constexpr (of_targets) return part(pos_weight, i, n);
+    else return V(Compute<T>(0));
+  }
+  template <int count>
+  RUSTTORCH_INLINE void losses(int64_t i, V (&x)[count]) const {
+    V y[count], w[count], p[count];
+    load(i, x, y, w, p);
+    for (int k = 0; k < count; ++k) x[k] = loss(x[k], y[k], w[k], p[k]);
+  }
+  template <int count>
+  RUSTTORCH_INLINE void slopes(int64_t i, V (&x)[count]) const {
+    V y[count], w[count], p[count];
+    load(i, x, y, w, p);
+    for (int k = 0; k < count; ++k) x[k] = slope(x[k], y[k], w[k], p[k]);
+  }
+  RUSTTORCH_INLINE V losses(int64_t i, int64_t n) const {
+    return loss(part(input, i, n), part(target, i, n), weight_part(i, n), pos_weight_part(i, n));
+  }
+  RUSTTORCH_INLINE V slopes(int64_t i, int64_t n) const {
+    return slope(part(input, i, n), part(target, i, n), weight_part(i, n), pos_weight_part(i, n));
+  }
+};
+
+template <class T, class Operands>
 struct LossBody {
   using V = Vec<Compute<T>>;
   T* out;
-  const T* input;
-  const T* target;
-  F functor;
+  Operands operands;
   template <int count>
-  RUSTTORCH_INLINE void block(int64_t i) {
-    V x[count], y[count];
-    load_block(input + i, x);
-    load_block(target + i, y);
-    for (int k = 0; k < count; ++k) x[k] = functor.loss(x[k], y[k]);
-    store_block(out + i, x);
+  RUSTTORCH_INLINE void block(int64_t i) const {
+    V losses[count];
+    operands.losses(i, losses);
+    store_block(out + i, losses);
   }
-  RUSTTORCH_INLINE void tail(int64_t i, int64_t n) {
-    functor.loss(V::load(input + i, n), V::load(target + i, n)).store(out + i, n);
-  }
+  RUSTTORCH_INLINE void tail(int64_t i, int64_t n) const { operands.losses(i, n).store(out + i, n); }
 };
 
 // What ordered_sum adds. A loss of two zeros need not be zero.
-template <class T, class F>
+template <class T, class Operands>
 struct LossTerms {
   using V = Vec<Compute<T>>;
-  const T* input;
-  const T* target;
-  mutable F functor;
-  RUSTTORCH_INLINE V whole(int64_t i) const { return functor.loss(V::load(input + i), V::load(target + i)); }
+  Operands operands;
+  RUSTTORCH_INLINE V whole(int64_t i) const {
+    V losses[1];
+    operands.losses(i, losses);
+    return losses[0];
+  }
   RUSTTORCH_INLINE V part(int64_t i, int64_t n) const {
-    const V terms = functor.loss(V::load(input + i, n), V::load(target + i, n));
-    return select(first_lanes<Compute<T>>(n), terms, V(Compute<T>(0)));
+    return select(first_lanes<Compute<T>>(n), operands.losses(i, n), V(Compute<T>(0)));
   }
 };
 
-template <class T, class F, class Grad>
+template <class T, class Operands, class Grad>
 struct LossBackwardBody {
   using V = Vec<Compute<T>>;
   T* grad_input;
   Grad grad_output;
-  const T* input;
-  const T* target;
-  F functor;
+  Operands operands;
   template <int count>
   RUSTTORCH_INLINE void block(int64_t i) const {
-    V x[count], y[count], grad[count];
-    load_block(input + i, x);
-    load_block(target + i, y);
+    V slopes[count], grad[count];
+    operands.slopes(i, slopes);
     grad_output.block(i, grad);
-    for (int k = 0; k < count; ++k) x[k] = functor.slope(x[k], y[k]) * grad[k];
-    store_block(grad_input + i, x);
+    for (int k = 0; k < count; ++k) slopes[k] = slopes[k] * grad[k];
+    store_block(grad_input + i, slopes);
   }
   RUSTTORCH_INLINE void tail(int64_t i, int64_t n) const {
-    const V slope = functor.slope(V::load(input + i, n), V::load(target + i, n));
-    (slope * grad_output.part(i, n)).store(grad_input + i, n);
+    (operands.slopes(i, n) * grad_output.part(i, n)).store(grad_input + i, n);
   }
 };
 
-// out[i] = loss(input[i], target[i]): LossKernel of table.h.
-template <class T, template <class> class Functor>
-bool loss_map(void* out, const void* input, const void* target, int64_t n, const Parameters& parameters) {
-  using V = Vec<Compute<T>>;
-  using F = Functor<V>;
-  LossBody<T, F> body{static_cast<T*>(out), static_cast<const T*>(input), static_cast<const T*>(target), F(parameters)};
-  for_each_vector<2, V::lanes>(n, body);
-  return body.functor.was_defined();
+template <class T, class F, bool weighted>
+RUSTTORCH_INLINE bool loss_map_loop(T* out, const LossInputs& in, int64_t n, const Parameters& parameters) {
+  const LossBody<T, LossOperands<T, F, weighted>> body{out, {in, parameters}};
+  for_each_vector<2, Vec<Compute<T>>::lanes>(n, body);
+  return body.operands.functor.was_defined();
 }
-
-// sum = that of loss(input[i], target[i]): LossSumKernel.
+// out[i] = loss of element i: LossKernel of table.h. `out` may be an input.
 template <class T, template <class> class Functor>
-bool loss_sum(double* sum, const void* input, const void* target, int64_t n, const Parameters& parameters) {
+bool loss_map(void* out, const LossInputs& in, int64_t n, const Parameters& parameters) {
   using F = Functor<Vec<Compute<T>>>;
-  const LossTerms<T, F> terms{static_cast<const T*>(input), static_cast<const T*>(target), F(parameters)};
-  *sum = ordered_sum<Compute<T>>(terms, n);
-  return terms.functor.was_defined();
+  T* const to = static_cast<T*>(out);
+  return in.weight ? loss_map_loop<T, F, true>(to, in, n, parameters)
+                   : loss_map_loop<T, F, false>(to, in, n, parameters);
 }
 
-// grad_input[i] = slope(input[i], target[i]) * grad_output[i], or * c without an array: LossBackwardKernel.
+template <class T, class F, bool weighted>
+RUSTTORCH_INLINE bool loss_sum_loop(double* sum, const LossInputs& in, int64_t n, const Parameters& parameters) {
+  const LossTerms<T, LossOperands<T, F, weighted>> terms{{in, parameters}};
+  *sum = ordered_sum<Compute<T>>(terms, n);
+  return terms.operands.functor.was_defined();
+}
+// The sum of the same: LossSumKernel.
 template <class T, template <class> class Functor>
-void loss_backward(void* grad_input, const void* grad_output, const void* input, const void* target, int64_t n,
-                   const Parameters& parameters) {
-  using V = Vec<Compute<T>>;
-  using F = Functor<V>;
-  T* const to = static_cast<T*>(grad_input);
-  const T *const x = static_cast<const T*>(input), *const y = static_cast<const T*>(target);
+bool loss_sum(double* sum, const LossInputs& in, int64_t n, const Parameters& parameters) {
+  using F = Functor<Vec<Compute<T>>>;
+  return in.weight ? loss_sum_loop<T, F, true>(sum, in, n, parameters)
+                   : loss_sum_loop<T, F, false>(sum, in, n, parameters);
+}
+
+template <class T, class F, bool weighted, class Grad>
+RUSTTORCH_INLINE void loss_backward_loop(void* grad_input, const Grad& grad_output, const LossInputs& in, int64_t n,
+                                         const Parameters& parameters) {
+  const LossBackwardBody<T, LossOperands<T, F, weighted>, Grad> body{
+      static_cast<T*>(grad_input), grad_output, {in, parameters}};
+  for_each_vector<2, Vec<Compute<T>>::lanes>(n, body);
+}
+template <class T, class F, bool weighted>
+RUSTTORCH_INLINE void loss_backward_by(void* grad_input, const void* grad_output, const LossInputs& in, int64_t n,
+                                       const Parameters& parameters) {
   if (grad_output) {
-    const LossBackwardBody<T, F, WholeArray<T>> body{to, {grad_output, 1}, x, y, F(parameters)};
-    return for_each_vector<2, V::lanes>(n, body);
+    const WholeArray<T> array(grad_output, 1);
+    return loss_backward_loop<T, F, weighted>(grad_input, array, in, n, parameters);
   }
-  const Compute<T> number = static_cast<Compute<T>>(parameters.c);
-  const LossBackwardBody<T, F, Broadcast<T>> body{to, {&number, kScalarStep}, x, y, F(parameters)};
-  for_each_vector<2, V::lanes>(n, body);
+  const Compute<T> value = static_cast<Compute<T>>(parameters.c);
+  const Broadcast<T> number(&value, kScalarStep);
+  loss_backward_loop<T, F, weighted>(grad_input, number, in, n, parameters);
+}
+// grad_input[i] = slope of element i * grad_output[i], or * c without an array: LossBackwardKernel. `grad_input` may be
+// any of the others.
+template <class T, template <class> class Functor>
+void loss_backward(void* grad_input, const void* grad_output, const LossInputs& in, int64_t n,
+                   const Parameters& parameters) {
+  using F = Functor<Vec<Compute<T>>>;
+  if (in.weight) loss_backward_by<T, F, true>(grad_input, grad_output, in, n, parameters);
+  else loss_backward_by<T, F, false>(grad_input, grad_output, in, n, parameters);
 }
 
 }  // namespace rusttorch::RUSTTORCH_ISA

@@ -63,13 +63,13 @@ using ExtremeTinyKernel = void (*)(void* values, int64_t* places, const void* in
 using ExtremeRowsKernel = void (*)(void* values, int64_t* places, const void* in, int64_t rows, int64_t size);
 using ExtremeColumnsKernel = void (*)(void* values, int64_t* places, const void* in, int64_t size, int64_t columns,
                                       int64_t stride);
-// out[i] = loss(input[i], target[i]). False: some element is none that the loss is defined for.
-using LossKernel = bool (*)(void* out, const void* input, const void* target, int64_t n, const Parameters&);
+// out[i] = the loss of element i; `out` may be an input. False: some element is none that the loss is defined for.
+using LossKernel = bool (*)(void* out, const LossInputs&, int64_t n, const Parameters&);
 // The sum of the same, in the order of summation.h.
-using LossSumKernel = bool (*)(double* sum, const void* input, const void* target, int64_t n, const Parameters&);
-// grad_input[i] = slope(input[i], target[i]) * grad_output[i]; a null grad_output stands for parameters.c everywhere.
-using LossBackwardKernel = void (*)(void* grad_input, const void* grad_output, const void* input, const void* target,
-                                    int64_t n, const Parameters&);
+using LossSumKernel = bool (*)(double* sum, const LossInputs&, int64_t n, const Parameters&);
+// grad_input[i] = the slope of element i * grad_output[i]; a null grad_output stands for parameters.c everywhere.
+using LossBackwardKernel = void (*)(void* grad_input, const void* grad_output, const LossInputs&, int64_t n,
+                                    const Parameters&);
 
 struct KernelTable {
   const char* name;  // "scalar", "avx2", "avx512", "neon"

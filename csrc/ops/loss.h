@@ -12,19 +12,28 @@ namespace rusttorch {
 // What a call of a loss says beside its two tensors.
 struct LossCall {
   int64_t reduction = at::Reduction::Mean;
-  double parameter = 0;   // beta, delta
-  bool weighted = false;  // weight or pos_weight is there: ATen's
+  double parameter = 0;                // beta, delta
+  const Tensor* weight = nullptr;      // factors of the elements, or null
+  const Tensor* pos_weight = nullptr;  // of binary_cross_entropy_with_logits
+  bool is_weighted() const { return weight || pos_weight; }
 };
 
 // Arguments after input and target, whatever the schema.
+inline const Tensor* pointer(const std::optional<Tensor>& tensor) {
+  return tensor && tensor->defined() ? &*tensor : nullptr;
+}
 inline LossCall loss_call(int64_t reduction) { return {reduction}; }
 inline LossCall loss_call(int64_t reduction, double parameter) { return {reduction, parameter}; }
 inline LossCall loss_call(const std::optional<Tensor>& weight, int64_t reduction) {
-  return {reduction, 0, weight && weight->defined()};
+  return {reduction, 0, pointer(weight)};
 }
 inline LossCall loss_call(const std::optional<Tensor>& weight, const std::optional<Tensor>& pos_weight,
                           int64_t reduction) {
-  return {reduction, 0, (weight && weight->defined()) || (pos_weight && pos_weight->defined())};
+  return {reduction, 0, pointer(weight), pointer(pos_weight)};
+}
+inline LossCall loss_call(const Tensor& weight, int64_t reduction) { return {reduction, 0, &weight}; }
+inline LossCall loss_call(const Tensor& weight, int64_t reduction, double parameter) {
+  return {reduction, parameter, &weight};
 }
 
 // Rows of the active table and what an element costs on one core, in nanoseconds.
@@ -37,36 +46,52 @@ struct LossPlan {
   // ATen's gradient is contiguous: always, or when it comes from a mean.
   bool contiguous_gradient = false;
   bool contiguous_gradient_of_mean = false;
+  bool takes_pos_weight = false;
+  bool divides_by_weights = false;  // the mean is one over the sum of the weights, not over their number
 };
 
 // The loss, or an undefined tensor when the call is not ours or the loss is undefined there. Counts the decision.
-Tensor loss(DecisionPoint& point, const LossPlan& plan, const Tensor& self, const Tensor& target, const LossCall& call);
-// The gradient of `self`, or an undefined tensor when the call is not ours.
+// Written to `out` where there is one, which is ours alone if it has the result's form and shares no memory.
+Tensor loss(DecisionPoint& point, const LossPlan& plan, const Tensor& self, const Tensor& target, const LossCall& call,
+            const Tensor* out = nullptr);
+// The gradient of `self`, or an undefined tensor when the call is not ours; written to `grad_input` where there is one.
 Tensor loss_backward(DecisionPoint& point, const LossPlan& plan, const Tensor& grad_output, const Tensor& self,
-                     const Tensor& target, const LossCall& call);
+                     const Tensor& target, const LossCall& call, const Tensor* grad_input = nullptr);
 
 // `Op` provides
 //   using Aten, Backward                the operators
 //   static constexpr const char* kName  of the graph node
 //   static LossPlan plan(parameter)
 //   static Tensor backward(grad_output, self, target, call)
+// and may name another loss as Unweighted, whose decision points count its calls.
 template <class Op>
 struct LossNode : torch::autograd::Node {
   LossNode(const Tensor& input, const Tensor& target_, const LossCall& call_)
-      : self(input, false), target(target_, false), call(call_) {
+      : self(input, false), target(target_, false), call{call_.reduction, call_.parameter} {
     set_next_edges(torch::autograd::collect_next_edges(input));
+    if (!call_.is_weighted()) return;
+    for (const Tensor* const factors : {call_.weight, call_.pos_weight}) {
+      weights.emplace_back(factors ? *factors : Tensor(), false);
+    }
   }
   torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
     if (!grads[0].defined()) return {Tensor()};
-    return {Op::backward(grads[0], self.unpack(), target.unpack(), call)};
+    if (weights.empty()) return {Op::backward(grads[0], self.unpack(), target.unpack(), call)};
+    const Tensor weight = weights[0].unpack(), pos_weight = weights[1].unpack();
+    LossCall weighted = call;
+    if (weight.defined()) weighted.weight = &weight;
+    if (pos_weight.defined()) weighted.pos_weight = &pos_weight;
+    return {Op::backward(grads[0], self.unpack(), target.unpack(), weighted)};
   }
   void release_variables() override {
     self.reset_data();
     target.reset_data();
+    for (torch::autograd::SavedVariable& saved : weights) saved.reset_data();
   }
   std::string name() const override { return std::string("Torchext") + Op::kName + "Backward"; }
 
   torch::autograd::SavedVariable self, target;
+  std::vector<torch::autograd::SavedVariable> weights;  // none, or weight and pos_weight
   LossCall call;
 };
 
@@ -77,13 +102,29 @@ template <class Op, class... Args>
 struct LossOperator<Op, Tensor(const Tensor&, const Tensor&, Args...)> {
   using Aten = typename Op::Aten;
   static DecisionPoint& point() {
-    static DecisionPoint& instance = *new DecisionPoint(handle<Aten>().operator_name().name.c_str() + kPrefixLength);
-    return instance;
+    if constexpr (requires { typename Op::Unweighted; }) {
+      return LossOperator<typename Op::Unweighted>::point();
+    } else {
+      static DecisionPoint& instance = *new DecisionPoint(handle<Aten>().operator_name().name.c_str() + kPrefixLength);
+      return instance;
+    }
   }
   static Tensor cpu(const Tensor& self, const Tensor& target, Args... args) {
     const LossCall call = loss_call(args...);
     Tensor result = loss(point(), Op::plan(call.parameter), self, target, call);
     return result.defined() ? result : Aten::call(self, target, args...);
+  }
+  template <class Out>
+  static Tensor& out(const Tensor& self, const Tensor& target, Args... args, Tensor& out) {
+    const LossCall call = loss_call(args...);
+    if constexpr (requires { Op::kAtenReducesOut; }) {
+      if (call.reduction != at::Reduction::None) {
+        point().count(Decision::arguments);
+        return Out::call(self, target, args..., out);
+      }
+    }
+    const bool written = loss(point(), Op::plan(call.parameter), self, target, call, &out).defined();
+    return written ? out : Out::call(self, target, args..., out);
   }
   // Our node differentiates with respect to the input alone, where its gradient is one kernel's: no sum over broadcast
   // dimensions, no cast.
@@ -91,7 +132,8 @@ struct LossOperator<Op, Tensor(const Tensor&, const Tensor&, Args...)> {
     const LossCall call = loss_call(args...);
     const bool graph = needs_graph(self, target, args...);
     if (belongs_to_aten<false>(self, target, args...)) return Aten::call(self, target, args...);
-    if (graph && (call.weighted || target.requires_grad() || !is_simple(self, target))) {
+    if (graph && !(is_simple(self, target) && !target.requires_grad() && are_constant_factors(call.weight, self) &&
+                   are_constant_factors(call.pos_weight, self))) {
       point().count(Decision::arguments);
       return Aten::call(self, target, args...);
     }
@@ -111,6 +153,9 @@ struct LossOperator<Op, Tensor(const Tensor&, const Tensor&, Args...)> {
     return is_floating_index(dtype_index(self.scalar_type())) && self.scalar_type() == target.scalar_type() &&
            self.sizes() == target.sizes();
   }
+  static bool are_constant_factors(const Tensor* factors, const Tensor& self) {
+    return !factors || (!factors->requires_grad() && factors->scalar_type() == self.scalar_type());
+  }
 };
 
 template <class Op, class Signature = typename Op::Backward::schema>
@@ -119,14 +164,37 @@ struct LossBackwardOperator;
 template <class Op, class... Args>
 struct LossBackwardOperator<Op, Tensor(const Tensor&, const Tensor&, const Tensor&, Args...)> {
   using Backward = typename Op::Backward;
+  static DecisionPoint& point() {
+    if constexpr (requires { typename Op::Unweighted; }) {
+      return LossBackwardOperator<typename Op::Unweighted>::point();
+    } else {
+      static DecisionPoint& instance =
+          *new DecisionPoint(handle<Backward>().operator_name().name.c_str() + sizeof("rusttorch::") - 1);
+      return instance;
+    }
+  }
   static Tensor cpu(const Tensor& grad_output, const Tensor& self, const Tensor& target, Args... args) {
-    static DecisionPoint& point =
-        *new DecisionPoint(handle<Backward>().operator_name().name.c_str() + sizeof("rusttorch::") - 1);
     const LossCall call = loss_call(args...);
-    Tensor result = loss_backward(point, Op::plan(call.parameter), grad_output, self, target, call);
+    Tensor result = loss_backward(point(), Op::plan(call.parameter), grad_output, self, target, call);
     return result.defined() ? result : Backward::call(grad_output, self, target, args...);
   }
+  template <class Out>
+  static Tensor& out(const Tensor& grad_output, const Tensor& self, const Tensor& target, Args... args,
+                     Tensor& grad_input) {
+    const LossCall call = loss_call(args...);
+    const LossPlan plan = Op::plan(call.parameter);
+    const bool written = loss_backward(point(), plan, grad_output, self, target, call, &grad_input).defined();
+    return written ? grad_input : Out::call(grad_output, self, target, args..., grad_input);
+  }
 };
+
+template <class Out, class Function>
+void register_out(torch::Library& library, Function* function) {
+  define<Out>(library);
+  implement<Out>(library, c10::DispatchKey::CPU, function);
+  implement_version_bump<Out>(library);
+  implement_pass_through<Out, false>(library);
+}
 
 template <class Op>
 void register_loss(torch::Library& library) {
@@ -135,10 +203,19 @@ void register_loss(torch::Library& library) {
   define<Aten>(library);
   implement<Aten>(library, c10::DispatchKey::CPU, &LossOperator<Op>::cpu);
   implement<Aten>(library, c10::DispatchKey::AutogradCPU, &LossOperator<Op>::autograd);
-  implement_autocast_to_float32<Aten>(library);
   define<Backward>(library);
   implement<Backward>(library, c10::DispatchKey::CPU, &LossBackwardOperator<Op>::cpu);
   implement_pass_through<Backward, false>(library);
+}
+
+// The forms that write to a tensor of the caller, where ATen has them.
+template <class Op, class Out>
+void register_loss_out(torch::Library& library) {
+  register_out<Out>(library, &LossOperator<Op>::template out<Out>);
+}
+template <class Op, class Out>
+void register_loss_backward_out(torch::Library& library) {
+  register_out<Out>(library, &LossBackwardOperator<Op>::template out<Out>);
 }
 
 }  // namespace rusttorch

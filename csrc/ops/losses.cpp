@@ -10,144 +10,15 @@
 
 #include "loss.h"
 #include "own_schemas.h"
-#include "pieces.h"
+#include "weighted_losses.h"
 
 namespace rusttorch {
 
 namespace {
 
-// True when our kernels serve `self` and `target`; `reason` says why not.
-bool is_ours(const LossPlan& plan, const Tensor& self, const Tensor& target, const LossCall& call, Decision& reason) {
-  const bool known = call.reduction >= at::Reduction::None && call.reduction < at::Reduction::END;
-  reason = Decision::arguments;
-  if (!plan.elements || call.weighted || !known || self.sizes() != target.sizes()) return false;
-  reason = Decision::dtype;
-  return is_floating_index(dtype_index(self.scalar_type())) && self.scalar_type() == target.scalar_type();
-}
-
-const char* bytes_of(const Tensor& tensor) { return static_cast<const char*>(tensor.const_data_ptr()); }
-
-// A 0-dimensional tensor.
-Tensor number(double value, at::ScalarType type) {
-  Tensor result = empty_result({}, type);
-  switch (type) {
-    case at::kDouble: *result.mutable_data_ptr<double>() = value; break;
-    case at::kBFloat16: *result.mutable_data_ptr<at::BFloat16>() = static_cast<float>(value); break;
-    case at::kHalf: *result.mutable_data_ptr<at::Half>() = static_cast<float>(value); break;
-    default: *result.mutable_data_ptr<float>() = static_cast<float>(value);
-  }
-  return result;
-}
-double value_of(const Tensor& tensor) {
-  switch (tensor.scalar_type()) {
-    case at::kDouble: return *tensor.const_data_ptr<double>();
-    case at::kBFloat16: return *tensor.const_data_ptr<at::BFloat16>();
-    case at::kHalf: return *tensor.const_data_ptr<at::Half>();
-    default: return *tensor.const_data_ptr<float>();
-  }
-}
-
-// `tensor` with the strides of the dense `like`.
-Tensor laid_out_like(const Tensor& like, const Tensor& tensor) {
-  return same_dense_layout(like, tensor) ? tensor : empty_like_dense(like, tensor.scalar_type()).copy_(tensor);
-}
-
-// Whether ATen's gradient has the strides of `self`, where it is not contiguous anyway. That of l1_loss is grad_output *
-// sgn(self - target), and all three operands have a say; one number, expanded, has none.
-bool has_strides_of(const Tensor& self, const LossPlan& plan, const Tensor& grad_output, const Tensor& target) {
-  if (!is_dense(self)) return false;
-  if (!plan.contiguous_gradient_of_mean) return true;
-  if (!self.is_contiguous() && !same_dense_layout(self, target)) return false;
-  if (same_dense_layout(self, grad_output)) return true;
-  for (const int64_t stride : grad_output.strides()) {
-    if (stride != 0) return false;
-  }
-  return true;
-}
-
-}  // namespace
-
-Tensor loss(DecisionPoint& point, const LossPlan& plan, const Tensor& self, const Tensor& target,
-            const LossCall& call) {
-  Decision reason = Decision::taken;
-  bool defined = is_ours(plan, self, target, call, reason);
-  if (defined && !same_dense_layout(self, target)) {
-    reason = Decision::layout;
-    defined = false;
-  }
-  if (!defined) {
-    point.count(reason);
-    return Tensor();
-  }
-  const int dtype = dtype_index(self.scalar_type());
-  const int64_t n = self.numel(), size = self.element_size();
-  const char *input = bytes_of(self), *other = bytes_of(target);
-  const Parameters parameters{.a = call.parameter};
-  std::atomic<bool> all_defined = true;
-  Tensor result;
-  if (call.reduction == at::Reduction::None) {
-    result = empty_like_dense(self, self.scalar_type());
-    const LossKernel kernel = plan.elements[dtype];
-    write_result(result.data_ptr(), n, size, plan.nanoseconds, 3 * n * size,
-                 [&](char* to, int64_t begin, int64_t count) {
-                   if (!kernel(to, input + begin * size, other + begin * size, count, parameters)) all_defined = false;
-                 });
-  } else {
-    const LossSumKernel kernel = plan.sum[dtype];
-    const double sum = sum_of_pieces(n, dtype, plan.nanoseconds, [&](int64_t begin, int64_t count) {
-      double piece = 0;
-      if (!kernel(&piece, input + begin * size, other + begin * size, count, parameters)) all_defined = false;
-      return piece;
-    });
-    result = number(call.reduction == at::Reduction::Mean ? sum / static_cast<double>(n) : sum, self.scalar_type());
-  }
-  if (!all_defined) {  // ATen looks again, and raises in its words
-    point.count(Decision::arguments);
-    return Tensor();
-  }
-  point.count(Decision::taken);
-  return result;
-}
-
-Tensor loss_backward(DecisionPoint& point, const LossPlan& plan, const Tensor& grad_output, const Tensor& self,
-                     const Tensor& target, const LossCall& call) {
-  Decision reason = Decision::taken;
-  bool ours = is_ours(plan, self, target, call, reason);
-  const bool elementwise = call.reduction == at::Reduction::None;
-  if (ours && (grad_output.scalar_type() != self.scalar_type() ||
-               (elementwise ? grad_output.sizes() != self.sizes() : grad_output.dim() != 0))) {
-    reason = Decision::arguments;
-    ours = false;
-  }
-  const bool contiguous =
-      plan.contiguous_gradient || (plan.contiguous_gradient_of_mean && call.reduction == at::Reduction::Mean);
-  if (ours && !contiguous && !has_strides_of(self, plan, grad_output, target)) {
-    reason = Decision::layout;
-    ours = false;
-  }
-  if (!point.count(ours ? Decision::taken : reason)) return Tensor();
-
-  const Tensor x = contiguous ? self.contiguous() : self, y = laid_out_like(x, target);
-  const int dtype = dtype_index(x.scalar_type());
-  const int64_t n = x.numel(), size = x.element_size();
-  Tensor result = empty_like_dense(x, x.scalar_type());
-  Parameters parameters{.a = call.parameter};
-  Tensor array;
-  if (elementwise) array = laid_out_like(x, grad_output);
-  else parameters.c = value_of(grad_output) / (call.reduction == at::Reduction::Mean ? static_cast<double>(n) : 1.0);
-  const char *input = bytes_of(x), *other = bytes_of(y), *grad = elementwise ? bytes_of(array) : nullptr;
-  const LossBackwardKernel kernel = plan.backward[dtype];
-  write_result(result.data_ptr(), n, size, plan.backward_nanoseconds, (elementwise ? 4 : 3) * n * size,
-               [&](char* to, int64_t begin, int64_t count) {
-                 const int64_t offset = begin * size;
-                 kernel(to, grad ? grad + offset : nullptr, input + offset, other + offset, count, parameters);
-               });
-  return result;
-}
-
-namespace {
-
 // Costs are nanoseconds per float32 element on one AVX2 core.
+
+std::optional<Tensor> optional(const Tensor* tensor) { return tensor ? std::optional<Tensor>(*tensor) : std::nullopt; }
 
 struct MseLoss {
   using Aten = at::_ops::mse_loss;
@@ -179,9 +50,15 @@ struct SmoothL1Loss {
   static constexpr const char* kName = "SmoothL1Loss";
   // The kernel multiplies by 1 / beta, which must be a normal number.
   static LossPlan plan(double beta) {
-    if (beta != 0 && !(beta > 1e-30 && beta < 1e30)) return {};
-    return {
+    LossPlan plan{
         kernels().smooth_l1_loss, kernels().smooth_l1_loss_sum, kernels().smooth_l1_loss_backward, 0.12, 0.12, true};
+    if (beta == 0) {  // the slope at 0 is not that of l1_loss
+      plan.elements = kernels().l1_loss;
+      plan.sum = kernels().l1_loss_sum;
+    } else if (!(beta > 1e-30 && beta < 1e30)) {
+      plan.elements = nullptr;
+    }
+    return plan;
   }
   static Tensor backward(const Tensor& grad_output, const Tensor& self, const Tensor& target, const LossCall& call) {
     return handle<Backward>().call(grad_output, self, target, call.reduction, call.parameter);
@@ -205,12 +82,15 @@ struct BinaryCrossEntropy {
   using Aten = at::_ops::binary_cross_entropy;
   using Backward = at::_ops::binary_cross_entropy_backward;
   static constexpr const char* kName = "BinaryCrossEntropy";
+  // ATen's out= holds the elements first, and must have the input's size whatever the reduction: with another it
+  // gives the loss of what `out` held.
+  static constexpr bool kAtenReducesOut = true;
   static LossPlan plan(double) {
     return {kernels().binary_cross_entropy, kernels().binary_cross_entropy_sum, kernels().binary_cross_entropy_backward,
             1.1, 0.2};
   }
   static Tensor backward(const Tensor& grad_output, const Tensor& self, const Tensor& target, const LossCall& call) {
-    return handle<Backward>().call(grad_output, self, target, std::nullopt, call.reduction);
+    return handle<Backward>().call(grad_output, self, target, optional(call.weight), call.reduction);
   }
 };
 
@@ -219,13 +99,63 @@ struct BinaryCrossEntropyWithLogits {
   using Backward = ops::binary_cross_entropy_with_logits_backward;
   static constexpr const char* kName = "BinaryCrossEntropyWithLogits";
   static LossPlan plan(double) {
-    return {kernels().binary_cross_entropy_with_logits, kernels().binary_cross_entropy_with_logits_sum,
-            kernels().binary_cross_entropy_with_logits_backward, 0.6, 0.4};
+    return {.elements = kernels().binary_cross_entropy_with_logits,
+            .sum = kernels().binary_cross_entropy_with_logits_sum,
+            .backward = kernels().binary_cross_entropy_with_logits_backward,
+            .nanoseconds = 0.6,
+            .backward_nanoseconds = 0.4,
+            .takes_pos_weight = true};
   }
   static Tensor backward(const Tensor& grad_output, const Tensor& self, const Tensor& target, const LossCall& call) {
-    return handle<Backward>().call(grad_output, self, target, call.reduction);
+    return handle<Backward>().call(grad_output, self, target, optional(call.weight), optional(call.pos_weight),
+                                   call.reduction);
   }
 };
+
+// The same with weights: kernels of the losses above, operators of our own, for ATen has none.
+struct WeightedMseLoss {
+  using Unweighted = MseLoss;
+  using Aten = ops::_weighted_mse_loss;
+  using Backward = ops::_weighted_mse_loss_backward;
+  static constexpr const char* kName = "WeightedMseLoss";
+  static LossPlan plan(double parameter) { return of_weights(MseLoss::plan(parameter)); }
+  static Tensor backward(const Tensor& grad_output, const Tensor& self, const Tensor& target, const LossCall& call) {
+    return handle<Backward>().call(grad_output, self, target, *call.weight, call.reduction);
+  }
+  static LossPlan of_weights(LossPlan plan) {
+    plan.divides_by_weights = true;
+    return plan;
+  }
+};
+
+struct WeightedL1Loss {
+  using Unweighted = L1Loss;
+  using Aten = ops::_weighted_l1_loss;
+  using Backward = ops::_weighted_l1_loss_backward;
+  static constexpr const char* kName = "WeightedL1Loss";
+  static LossPlan plan(double parameter) { return WeightedMseLoss::of_weights(L1Loss::plan(parameter)); }
+  static Tensor backward(const Tensor& grad_output, const Tensor& self, const Tensor& target, const LossCall& call) {
+    return handle<Backward>().call(grad_output, self, target, *call.weight, call.reduction);
+  }
+};
+
+struct WeightedHuberLoss {
+  using Unweighted = HuberLoss;
+  using Aten = ops::_weighted_huber_loss;
+  using Backward = ops::_weighted_huber_loss_backward;
+  static constexpr const char* kName = "WeightedHuberLoss";
+  static LossPlan plan(double delta) { return HuberLoss::plan(delta); }
+  static Tensor backward(const Tensor& grad_output, const Tensor& self, const Tensor& target, const LossCall& call) {
+    return handle<Backward>().call(grad_output, self, target, *call.weight, call.reduction, call.parameter);
+  }
+};
+
+// Under autocast the composition holds: it casts step by step, as torch does.
+template <class Op>
+void register_weighted_loss(torch::Library& library) {
+  register_loss<Op>(library);
+  implement<typename Op::Aten>(library, c10::DispatchKey::AutocastCPU, &Op::Aten::call);
+}
 
 }  // namespace
 
@@ -236,6 +166,26 @@ TORCH_LIBRARY_FRAGMENT(rusttorch, library) {
   register_loss<HuberLoss>(library);
   register_loss<BinaryCrossEntropy>(library);
   register_loss<BinaryCrossEntropyWithLogits>(library);
+  implement_autocast_to_float32<MseLoss::Aten>(library);
+  implement_autocast_to_float32<L1Loss::Aten>(library);
+  implement_autocast_to_float32<SmoothL1Loss::Aten>(library);
+  implement_autocast_to_float32<HuberLoss::Aten>(library);
+  implement_autocast_to_float32<BinaryCrossEntropy::Aten>(library);
+  implement_autocast_to_float32<BinaryCrossEntropyWithLogits::Aten>(library);
+
+  register_weighted_loss<WeightedMseLoss>(library);
+  register_weighted_loss<WeightedL1Loss>(library);
+  register_weighted_loss<WeightedHuberLoss>(library);
+
+  register_loss_out<MseLoss, at::_ops::mse_loss_out>(library);
+  register_loss_out<SmoothL1Loss, at::_ops::smooth_l1_loss_out>(library);
+  register_loss_out<HuberLoss, at::_ops::huber_loss_out>(library);
+  register_loss_out<BinaryCrossEntropy, at::_ops::binary_cross_entropy_out>(library);
+  register_loss_out<BinaryCrossEntropyWithLogits, at::_ops::binary_cross_entropy_with_logits_out>(library);
+  register_loss_backward_out<MseLoss, at::_ops::mse_loss_backward_grad_input>(library);
+  register_loss_backward_out<SmoothL1Loss, at::_ops::smooth_l1_loss_backward_grad_input>(library);
+  register_loss_backward_out<HuberLoss, at::_ops::huber_loss_backward_out>(library);
+  register_loss_backward_out<BinaryCrossEntropy, at::_ops::binary_cross_entropy_backward_grad_input>(library);
 }
 
 }  // namespace rusttorch

@@ -151,14 +151,25 @@ struct l1_loss_backward {
 };
 // ATen has it as a function of its autograd, not as an operator.
 struct binary_cross_entropy_with_logits_backward {
-  using schema = Tensor(const Tensor&, const Tensor&, const Tensor&, int64_t);
+  using schema = Tensor(const Tensor&, const Tensor&, const Tensor&, const std::optional<Tensor>&,
+                        const std::optional<Tensor>&, int64_t);
   static constexpr const char* name = "rusttorch::binary_cross_entropy_with_logits_backward";
   static constexpr const char* overload_name = "";
   static constexpr const char* schema_str =
-      "binary_cross_entropy_with_logits_backward(Tensor grad_output, Tensor self, Tensor target, int reduction) -> "
-      "Tensor";
-  static Tensor call(const Tensor& grad_output, const Tensor& self, const Tensor& target, int64_t reduction) {
-    const Tensor grad = at::mul(at::sub(at::sigmoid(self), target), grad_output);
+      "binary_cross_entropy_with_logits_backward(Tensor grad_output, Tensor self, Tensor target, Tensor? weight, "
+      "Tensor? "
+      "pos_weight, int reduction) -> Tensor";
+  static Tensor call(const Tensor& grad_output, const Tensor& self, const Tensor& target,
+                     const std::optional<Tensor>& weight, const std::optional<Tensor>& pos_weight, int64_t reduction) {
+    Tensor slope;
+    if (pos_weight && pos_weight->defined()) {
+      const Tensor positive = at::mul(*pos_weight, target);
+      slope = at::sub(at::mul(at::sub(at::add(positive, 1), target), at::sigmoid(self)), positive);
+    } else {
+      slope = at::sub(at::sigmoid(self), target);
+    }
+    Tensor grad = at::mul(slope, grad_output);
+    if (weight && weight->defined()) grad = at::mul(grad, *weight);
     return reduction == at::Reduction::Mean ? at::div(grad, Scalar(self.sym_numel())) : grad;
   }
 };

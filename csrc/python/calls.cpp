@@ -27,6 +27,7 @@
 #include "../ops/cross_entropy_run.h"
 #include "../ops/own_schemas.h"
 #include "../ops/registration.h"
+#include "../ops/weighted_losses.h"
 
 namespace rusttorch {
 // A Python number on its way into an operator: torch's own caster for c10::Scalar does not load.
@@ -163,6 +164,10 @@ void register_calls(py::module_& module) {
   bind<binary_cross_entropy>(module, "binary_cross_entropy", input, target, py::arg("weight"), reduction);
   bind<binary_cross_entropy_with_logits>(module, "binary_cross_entropy_with_logits", input, target, py::arg("weight"),
                                          py::arg("pos_weight"), reduction);
+  bind<ops::_weighted_mse_loss>(module, "_weighted_mse_loss", input, target, py::arg("weight"), reduction);
+  bind<ops::_weighted_l1_loss>(module, "_weighted_l1_loss", input, target, py::arg("weight"), reduction);
+  bind<ops::_weighted_huber_loss>(module, "_weighted_huber_loss", input, target, py::arg("weight"), reduction,
+                                  py::arg("delta"));
 }
 
 }  // namespace rusttorch

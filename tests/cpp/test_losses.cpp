@@ -68,6 +68,19 @@ double promised(const Loss& loss) {
   return of_probabilities(loss) ? 8 : of_logits(loss) ? 6 : 5;
 }
 
+// Factors: the weight of an element, and p of its target (pos_weight); 1 without them.
+template <class R>
+R loss_reference(const Loss& loss, R x, R y, R weight, R p) {
+  if (!of_logits(loss)) return weight * loss_reference<R>(loss, x, y);
+  const R rest = std::log1p(std::exp(-std::fabs(x)));
+  return weight * (x < 0 ? (1 - y + p * y) * rest - x * p * y : (1 - y + p * y) * rest + x * (1 - y));
+}
+template <class R>
+R slope_reference(const Loss& loss, R x, R y, R weight, R p) {
+  if (!of_logits(loss)) return weight * slope_reference<R>(loss, x, y);
+  return weight * ((1 - y + p * y) / (1 + std::exp(-x)) - p * y);
+}
+
 // Inputs of a loss: probabilities, or numbers of both signs and targets between them.
 template <class T>
 std::vector<T> inputs(const Loss& loss, int64_t n, double spread, uint32_t seed) {
@@ -91,35 +104,76 @@ std::vector<T> targets(const Loss& loss, int64_t n, uint32_t seed) {
   }
   return values;
 }
+// Factors between 0.5 and 2.
+template <class T>
+std::vector<T> factors(int64_t n, uint32_t seed) {
+  std::vector<T> values = random_values<T>(n, 1, seed);
+  for (T& value : values) {
+    if constexpr (sizeof(T) == 2)
+      value.bits = std::is_same_v<T, bfloat16> ? 0x3f00 + value.bits % 256 : 0x3800 + value.bits % 2048;
+    else value = T(0.5) + T(1.5) * std::fabs(value);
+  }
+  return values;
+}
+// What a kernel reads.
+template <class T>
+struct Arrays {
+  std::vector<T> x, y, weight, p;
+  Arrays(const Loss& loss, int64_t n, double spread)
+      : x(inputs<T>(loss, n, spread, uint32_t(n))),
+        y(targets<T>(loss, n, uint32_t(n) + 500)),
+        weight(factors<T>(n, uint32_t(n) + 900)),
+        p(factors<T>(n, uint32_t(n) + 950)) {}
+  LossInputs get(bool weighted, const T* input = nullptr) const {
+    const T* const first = input ? input : x.data();
+    if (!weighted) return {first, y.data()};
+    return {first, y.data(), weight.data(), p.data()};
+  }
+  template <class R>
+  R loss_at(const Loss& loss, int64_t i, bool weighted) const {
+    const R a = widen(x[i]), b = widen(y[i]);
+    return weighted ? loss_reference<R>(loss, a, b, widen(weight[i]), widen(p[i])) : loss_reference<R>(loss, a, b);
+  }
+  template <class R>
+  R slope_at(const Loss& loss, int64_t i, bool weighted) const {
+    const R a = widen(x[i]), b = widen(y[i]);
+    return weighted ? slope_reference<R>(loss, a, b, widen(weight[i]), widen(p[i])) : slope_reference<R>(loss, a, b);
+  }
+};
 template <class T>
 constexpr double unit_of = std::is_same_v<T, double> ? 0x1p-53 : 0x1p-24;
+
+// A weight is one more rounding, pos_weight three.
+double promised(const Loss& loss, bool weighted) { return promised(loss) + (weighted ? of_logits(loss) ? 5 : 1 : 0); }
 
 template <class T>
 void check_elements() {
   using R = Real<T>;
   const Parameters parameters{.a = kParameter};
   for (const Loss& loss : losses()) {
-    double worst = 0;
-    for (int64_t n = 0; n <= 130; ++n) {
-      for (const double spread : {1.5, 30.0}) {
-        const std::vector<T> x = inputs<T>(loss, n, spread, uint32_t(n)), y = targets<T>(loss, n, uint32_t(n) + 500);
-        const T mark = random_values<T>(1, 1, 8)[0];
-        std::vector<T> out(n + 64, mark);
-        ASSERT_TRUE(loss.elements(kernels())[index_of<T>](out.data() + 32, x.data(), y.data(), n, parameters));
-        for (int64_t i = 0; i < 32; ++i) {
-          ASSERT_EQ(widen(out[i]), widen(mark)) << loss.name << n;
-          ASSERT_EQ(widen(out[32 + n + i]), widen(mark)) << loss.name << n;
-        }
-        for (int64_t i = 0; i < n; ++i) {
-          const R expected = loss_reference<R>(loss, widen(x[i]), widen(y[i]));
-          const double error = std::fabs(double(R(widen(out[32 + i])) - expected));
-          const double half = sizeof(T) == 2 ? 0.501 * spacing<T>(double(expected)) : 0;
-          const double unit = unit_of<T> * std::fabs(double(expected));
-          if (error > half) worst = std::max(worst, unit > 0 ? (error - half) / unit : INFINITY);
+    for (const bool weighted : {false, true}) {
+      double worst = 0;
+      for (int64_t n = 0; n <= 130; ++n) {
+        for (const double spread : {1.5, 30.0}) {
+          const Arrays<T> arrays(loss, n, spread);
+          const T mark = random_values<T>(1, 1, 8)[0];
+          std::vector<T> out(n + 64, mark);
+          ASSERT_TRUE(loss.elements(kernels())[index_of<T>](out.data() + 32, arrays.get(weighted), n, parameters));
+          for (int64_t i = 0; i < 32; ++i) {
+            ASSERT_EQ(widen(out[i]), widen(mark)) << loss.name << n;
+            ASSERT_EQ(widen(out[32 + n + i]), widen(mark)) << loss.name << n;
+          }
+          for (int64_t i = 0; i < n; ++i) {
+            const R expected = arrays.template loss_at<R>(loss, i, weighted);
+            const double error = std::fabs(double(R(widen(out[32 + i])) - expected));
+            const double half = sizeof(T) == 2 ? 0.501 * spacing<T>(double(expected)) : 0;
+            const double unit = unit_of<T> * std::fabs(double(expected));
+            if (error > half) worst = std::max(worst, unit > 0 ? (error - half) / unit : INFINITY);
+          }
         }
       }
+      EXPECT_LE(worst, promised(loss, weighted)) << loss.name << " " << sizeof(T) << weighted;
     }
-    EXPECT_LE(worst, promised(loss)) << loss.name << " " << sizeof(T);
   }
 }
 TEST_P(LossTest, ElementsAreCloseToTheRealValue) { FOR_EACH_TYPE(check_elements); }
@@ -133,15 +187,17 @@ void check_sums() {
   for (int64_t n = 0; n <= 130; ++n) sizes.push_back(n);
   for (const Loss& loss : losses()) {
     for (const int64_t n : sizes) {
-      const std::vector<T> x = inputs<T>(loss, n, 3, uint32_t(n)), y = targets<T>(loss, n, uint32_t(n) + 500);
+      const Arrays<T> arrays(loss, n, 3);
       T* const in = reinterpret_cast<T*>(memory_before_a_hole(n * int64_t(sizeof(T))));
-      std::copy(x.begin(), x.end(), in);  // read past its end: segmentation fault
-      double sum = -1;
-      ASSERT_TRUE(loss.sum(kernels())[index_of<T>](&sum, in, y.data(), n, parameters)) << loss.name << n;
-      R expected = 0;
-      for (int64_t i = 0; i < n; ++i) expected += loss_reference<R>(loss, widen(x[i]), widen(y[i]));
-      ASSERT_LE(std::fabs(sum - double(expected)), (promised(loss) + 4) * unit_of<T> * double(expected))
-          << loss.name << n;
+      std::copy(arrays.x.begin(), arrays.x.end(), in);  // read past its end: segmentation fault
+      for (const bool weighted : {false, true}) {
+        double sum = -1;
+        ASSERT_TRUE(loss.sum(kernels())[index_of<T>](&sum, arrays.get(weighted, in), n, parameters)) << loss.name << n;
+        R expected = 0;
+        for (int64_t i = 0; i < n; ++i) expected += arrays.template loss_at<R>(loss, i, weighted);
+        ASSERT_LE(std::fabs(sum - double(expected)), (promised(loss, weighted) + 4) * unit_of<T> * double(expected))
+            << loss.name << n;
+      }
     }
   }
 }
@@ -152,22 +208,23 @@ void check_gradients() {
   using R = Real<T>;
   for (const Loss& loss : losses()) {
     for (int64_t n = 0; n <= 130; ++n) {
-      const std::vector<T> x = inputs<T>(loss, n, 3, uint32_t(n)), y = targets<T>(loss, n, uint32_t(n) + 500);
+      const Arrays<T> arrays(loss, n, 3);
       const std::vector<T> grad = random_values<T>(n, 1, 7);
-      for (const bool is_array : {false, true}) {
+      for (const int form : {0, 1, 2, 3}) {
+        const bool is_array = form & 1, weighted = form & 2;
         const Parameters parameters{.a = kParameter, .c = 0.25};
         std::vector<T> out(n);
-        loss.backward(kernels())[index_of<T>](out.data(), is_array ? grad.data() : nullptr, x.data(), y.data(), n,
+        loss.backward(kernels())[index_of<T>](out.data(), is_array ? grad.data() : nullptr, arrays.get(weighted), n,
                                               parameters);
         for (int64_t i = 0; i < n; ++i) {
           const R g = is_array ? R(widen(grad[i])) : R(0.25);
-          const double expected = double(slope_reference<R>(loss, widen(x[i]), widen(y[i])) * g);
-          // With logits the slope is a difference of numbers up to 1.
-          const double cancelled = of_logits(loss) ? std::fabs(double(g)) : 0;
+          const double expected = double(arrays.template slope_at<R>(loss, i, weighted) * g);
+          // With logits the slope is a difference of numbers up to 1, or up to the product of the two factors.
+          const double cancelled = of_logits(loss) ? (weighted ? 4 : 1) * std::fabs(double(g)) : 0;
           const double bound =
-              6 * unit_of<T> * (std::fabs(expected) + cancelled) + (sizeof(T) == 2 ? 0.501 * spacing<T>(expected) : 0);
+              7 * unit_of<T> * (std::fabs(expected) + cancelled) + (sizeof(T) == 2 ? 0.501 * spacing<T>(expected) : 0);
           if (std::isinf(rounded_to<T>(expected)) || std::isinf(widen(out[i]))) continue;  // float16 next to 0 or 1
-          ASSERT_LE(std::fabs(widen(out[i]) - expected), bound) << loss.name << n << " " << i;
+          ASSERT_LE(std::fabs(widen(out[i]) - expected), bound) << loss.name << n << " " << i << " " << form;
         }
       }
     }
@@ -181,21 +238,24 @@ void check_isas() {
   const Parameters parameters{.a = kParameter, .c = 0.3};
   for (const Loss& loss : losses()) {
     for (const int64_t n : {1, 17, 100, 129, 1000, 9001}) {
-      const std::vector<T> x = inputs<T>(loss, n, 3, uint32_t(n)), y = targets<T>(loss, n, uint32_t(n) + 500);
-      std::vector<T> out[2], grad[2];
-      double sum[2];
-      for (const int k : {0, 1}) {
-        ASSERT_EQ(use_isa(k ? "scalar" : isa), "");
-        out[k].resize(n);
-        grad[k].resize(n);
-        loss.elements(kernels())[index_of<T>](out[k].data(), x.data(), y.data(), n, parameters);
-        loss.backward(kernels())[index_of<T>](grad[k].data(), nullptr, x.data(), y.data(), n, parameters);
-        loss.sum(kernels())[index_of<T>](&sum[k], x.data(), y.data(), n, parameters);
+      const Arrays<T> arrays(loss, n, 3);
+      for (const bool weighted : {false, true}) {
+        const LossInputs in = arrays.get(weighted);
+        std::vector<T> out[2], grad[2];
+        double sum[2];
+        for (const int k : {0, 1}) {
+          ASSERT_EQ(use_isa(k ? "scalar" : isa), "");
+          out[k].resize(n);
+          grad[k].resize(n);
+          loss.elements(kernels())[index_of<T>](out[k].data(), in, n, parameters);
+          loss.backward(kernels())[index_of<T>](grad[k].data(), nullptr, in, n, parameters);
+          loss.sum(kernels())[index_of<T>](&sum[k], in, n, parameters);
+        }
+        ASSERT_EQ(use_isa(isa), "");
+        ASSERT_EQ(count_different(out[0], out[1]), 0) << loss.name << n;
+        ASSERT_EQ(count_different(grad[0], grad[1]), 0) << loss.name << n;
+        ASSERT_EQ(sum[0], sum[1]) << loss.name << n;
       }
-      ASSERT_EQ(use_isa(isa), "");
-      ASSERT_EQ(count_different(out[0], out[1]), 0) << loss.name << n;
-      ASSERT_EQ(count_different(grad[0], grad[1]), 0) << loss.name << n;
-      ASSERT_EQ(sum[0], sum[1]) << loss.name << n;
     }
   }
 }
@@ -211,9 +271,9 @@ TEST_P(LossTest, CrossEntropySaysWhereItIsUndefined) {
           const float before = (*side)[place];
           (*side)[place] = value;
           const bool right = value >= 0 && value <= 1;
-          EXPECT_EQ(kernels().binary_cross_entropy[kFloat32](out.data(), x.data(), y.data(), n, {}), right) << value;
+          EXPECT_EQ(kernels().binary_cross_entropy[kFloat32](out.data(), {x.data(), y.data()}, n, {}), right) << value;
           double sum = 0;
-          EXPECT_EQ(kernels().binary_cross_entropy_sum[kFloat32](&sum, x.data(), y.data(), n, {}), right) << value;
+          EXPECT_EQ(kernels().binary_cross_entropy_sum[kFloat32](&sum, {x.data(), y.data()}, n, {}), right) << value;
           (*side)[place] = before;
         }
       }

@@ -1,7 +1,8 @@
 """The elementwise losses.
 
-What holds for all of them: input and target of one shape, dtype and dense layout, without a weight, run our kernels,
-one pass forward and one backward. A reduction adds blocks of 128 elements up in float64, in an order that does not
+What holds for all of them: input and target of one shape, dtype and dense layout run our kernels, one pass forward and
+one backward. So they do with weights, if input and target are contiguous and the weights have their dtype; weights that
+broadcast are never written out whole. A reduction adds blocks of 128 elements up in float64, in an order that does not
 depend on the number of threads.
 """
 
@@ -43,22 +44,18 @@ def _reduction_name(size_average: bool | None, reduce: bool | None, reduction: s
     return reduction
 
 
-def _weighted(loss: Tensor, input: Tensor, weight: Tensor, reduction: str, mean_of_weights: bool) -> Tensor:
-    """Weights as torch applies them: to the elements, and mean divides by their sum (huber_loss: by their number)."""
+def _weighted_reduction(input: Tensor, weight: Tensor, reduction: str) -> int:
+    """torch's checks where there are weights, and the number of the reduction."""
     if weight.size() != input.size():
         raise ValueError("Weights and input must have the same size.")
-    loss = loss * weight
-    if reduction == "none":
-        return loss
-    if reduction == "sum":
-        return torch.sum(loss)
-    if reduction == "mean":
-        return torch.sum(loss) / torch.sum(weight) if mean_of_weights else loss.mean()
-    raise ValueError(f"Invalid reduction mode: {reduction}. Expected one of 'none', 'mean', 'sum'.")
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"Invalid reduction mode: {reduction}. Expected one of 'none', 'mean', 'sum'.")
+    return _reduction.get_enum(reduction)
 
 
 @drop_in(
-    F.mse_loss, aten_overloads=("mse_loss",), family="loss", opinfo="nn.functional.mse_loss", bench_inputs=pairs,
+    F.mse_loss, aten_overloads=("mse_loss", "mse_loss.out", "_weighted_mse_loss"), family="loss",
+    opinfo="nn.functional.mse_loss", bench_inputs=pairs,
 )  # fmt: skip
 def mse_loss(
     input: Tensor,
@@ -73,8 +70,7 @@ def mse_loss(
     Args:
         input: any shape; floating.
         target: the same shape and dtype; others broadcast, with a warning, and promote.
-        size_average: deprecated, see ``reduction``.
-        reduce: deprecated, see ``reduction``.
+        size_average, reduce: deprecated, see ``reduction``.
         reduction: ``"none"``, ``"mean"`` (over all elements) or ``"sum"``.
         weight: factors of the elements, of ``input``'s shape; mean divides by their sum.
 
@@ -103,13 +99,16 @@ def mse_loss(
     _warn_of_broadcasting(input, target)
     reduction = _reduction_name(size_average, reduce, reduction)
     input_, target_ = torch.broadcast_tensors(input, target)
-    if weight is not None:
-        return _weighted(torch.pow(input_ - target_, 2), input, weight, reduction, mean_of_weights=True)
     call = _ops if is_dynamo_compiling() else _general
+    if weight is not None:
+        return call._weighted_mse_loss(input_, target_, weight, _weighted_reduction(input, weight, reduction))
     return call.mse_loss(input_, target_, _reduction.get_enum(reduction))
 
 
-@drop_in(F.l1_loss, aten_overloads=("l1_loss",), family="loss", opinfo="nn.functional.l1_loss", bench_inputs=pairs)
+@drop_in(
+    F.l1_loss, aten_overloads=("l1_loss", "_weighted_l1_loss"), family="loss", opinfo="nn.functional.l1_loss",
+    bench_inputs=pairs,
+)  # fmt: skip
 def l1_loss(
     input: Tensor,
     target: Tensor,
@@ -140,15 +139,15 @@ def l1_loss(
     _warn_of_broadcasting(input, target)
     reduction = _reduction_name(size_average, reduce, reduction)
     input_, target_ = torch.broadcast_tensors(input, target)
-    if weight is not None:
-        return _weighted(torch.abs(input_ - target_), input, weight, reduction, mean_of_weights=True)
     call = _ops if is_dynamo_compiling() else _general
+    if weight is not None:
+        return call._weighted_l1_loss(input_, target_, weight, _weighted_reduction(input, weight, reduction))
     return call.l1_loss(input_, target_, _reduction.get_enum(reduction))
 
 
 @drop_in(
-    F.smooth_l1_loss, aten_overloads=("smooth_l1_loss",), family="loss", opinfo="nn.functional.smooth_l1_loss",
-    bench_inputs=pairs, counters=("smooth_l1_loss", "l1_loss"),
+    F.smooth_l1_loss, aten_overloads=("smooth_l1_loss", "smooth_l1_loss.out"), family="loss",
+    opinfo="nn.functional.smooth_l1_loss", bench_inputs=pairs, counters=("smooth_l1_loss", "l1_loss"),
 )  # fmt: skip
 def smooth_l1_loss(
     input: Tensor,
@@ -198,7 +197,8 @@ def smooth_l1_loss(
 
 
 @drop_in(
-    F.huber_loss, aten_overloads=("huber_loss",), family="loss", opinfo="nn.functional.huber_loss", bench_inputs=pairs,
+    F.huber_loss, aten_overloads=("huber_loss", "huber_loss.out", "_weighted_huber_loss"), family="loss",
+    opinfo="nn.functional.huber_loss", bench_inputs=pairs,
 )  # fmt: skip
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
@@ -236,15 +236,13 @@ def huber_loss(
     _warn_of_broadcasting(input, target)
     input_, target_ = torch.broadcast_tensors(input, target)
     call = _ops if is_dynamo_compiling() else _general
-    if weight is None:
-        return call.huber_loss(input_, target_, _reduction.get_enum(reduction), delta)
-    if weight.size() != input.size():
-        raise ValueError("Weights and input must have the same size.")
-    return _weighted(call.huber_loss(input_, target_, 0, delta), input, weight, reduction, mean_of_weights=False)
+    if weight is not None:
+        return call._weighted_huber_loss(input_, target_, weight, _weighted_reduction(input, weight, reduction), delta)
+    return call.huber_loss(input_, target_, _reduction.get_enum(reduction), delta)
 
 
 @drop_in(
-    F.binary_cross_entropy, aten_overloads=("binary_cross_entropy",), family="loss",
+    F.binary_cross_entropy, aten_overloads=("binary_cross_entropy", "binary_cross_entropy.out"), family="loss",
     opinfo="nn.functional.binary_cross_entropy", bench_inputs=probabilities,
 )  # fmt: skip
 def binary_cross_entropy(
@@ -263,8 +261,7 @@ def binary_cross_entropy(
         input: any shape; floating, in [0, 1].
         target: the same shape and dtype, in [0, 1].
         weight: factors of the elements; broadcast to ``input``'s shape.
-        size_average: deprecated, see ``reduction``.
-        reduce: deprecated, see ``reduction``.
+        size_average, reduce: deprecated, see ``reduction``.
         reduction: ``"none"``, ``"mean"`` (over all elements, whatever the weights) or ``"sum"``.
 
     Returns:
@@ -302,7 +299,8 @@ def binary_cross_entropy(
 
 
 @drop_in(
-    F.binary_cross_entropy_with_logits, aten_overloads=("binary_cross_entropy_with_logits",), family="loss",
+    F.binary_cross_entropy_with_logits,
+    aten_overloads=("binary_cross_entropy_with_logits", "binary_cross_entropy_with_logits.out"), family="loss",
     opinfo="nn.functional.binary_cross_entropy_with_logits", bench_inputs=logits,
 )  # fmt: skip
 def binary_cross_entropy_with_logits(
@@ -322,8 +320,7 @@ def binary_cross_entropy_with_logits(
         input: any shape; floating.
         target: the same shape and dtype.
         weight: factors of the elements; broadcast.
-        size_average: deprecated, see ``reduction``.
-        reduce: deprecated, see ``reduction``.
+        size_average, reduce: deprecated, see ``reduction``.
         reduction: ``"none"``, ``"mean"`` (over all elements, whatever the weights) or ``"sum"``.
         pos_weight: factors of ``target``; broadcast.
 
