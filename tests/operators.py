@@ -124,7 +124,7 @@ def normalization_arguments(overload: Any, shape: tuple[int, ...], dtype: torch.
         "weight": torch.rand(shape[-1:], dtype=torch.float64).to(dtype),
         "bias": torch.rand(shape[-1:], dtype=torch.float64).to(dtype), "eps": 0.1, "cudnn_enable": True,
         "grad_out": torch.rand(shape, dtype=torch.float64).to(dtype), "mean": x.mean(-1, True),
-        "rstd": (x.square() if rms else x.var(-1, True, correction=0)).mean(-1, True).add(0.1).rsqrt(),
+        "rstd": (x.square() if rms else x.var(-1, correction=0, keepdim=True)).mean(-1, True).add(0.1).rsqrt(),
         "output_mask": [True] * (2 if rms else 3),
     }  # fmt: skip
     return [values[argument.name] for argument in overload._schema.arguments], {}
