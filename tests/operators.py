@@ -54,6 +54,7 @@ SCALARS = {
     "is_result": False, "self_is_result": False, "rounding_mode": "floor", "approximate": "tanh", "dim": -1,
     "dtype": None, "input_dtype": torch.float32, "keepdim": False, "correction": 1,
     "reduction": 0, "delta": 1.5, "weight": None, "pos_weight": None,
+    "p": 1.0, "train": True,  # what draws no random numbers
 }  # fmt: skip
 
 
@@ -70,6 +71,8 @@ def arguments(overload: Any, shape: tuple[int, ...] = (3, 4), dtype: torch.dtype
         "binary" not in overload._schema.name
     ):
         return entropy_arguments(overload, shape, dtype)
+    if "_norm" in overload._schema.name:
+        return normalization_arguments(overload, shape, dtype)
     positional: list[Any] = []
     keywords: dict[str, Any] = {}
     for argument in overload._schema.arguments:
@@ -82,6 +85,8 @@ def arguments(overload: Any, shape: tuple[int, ...] = (3, 4), dtype: torch.dtype
             if "::binary_cross_entropy" in overload._schema.name:
                 value = value + 0.5  # below, a probability
             value = (value if argument.name == "other" else value - 1).to(dtype)
+            if argument.name == "mask":
+                value = value > 0
         elif argument.name == "dim" and "int[" in str(argument.type):
             value = [-1]
         elif argument.name == "threshold" and "softplus" in overload._schema.name:
@@ -106,6 +111,21 @@ def entropy_arguments(overload: Any, shape: tuple[int, ...], dtype: torch.dtype)
         "reduction": 2, "ignore_index": -100, "label_smoothing": 0.1, "grad_output": torch.tensor(1.5, dtype=dtype),
         "max": logits.to(wide).amax(1), "log_sum": (logits - logits.amax(1, True)).to(wide).logsumexp(1),
         "total_weight": torch.tensor(1.5, dtype=dtype if "nll" in overload._schema.name else torch.float64),
+    }  # fmt: skip
+    return [values[argument.name] for argument in overload._schema.arguments], {}
+
+
+def normalization_arguments(overload: Any, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[list, dict]:
+    """The same for normalisations of the last dimension, with weight and bias."""
+    x = torch.rand(shape, dtype=torch.float64).to(dtype)
+    rms = "rms" in overload._schema.name
+    values = {
+        "input": x, "normalized_shape": list(shape[-1:]),
+        "weight": torch.rand(shape[-1:], dtype=torch.float64).to(dtype),
+        "bias": torch.rand(shape[-1:], dtype=torch.float64).to(dtype), "eps": 0.1, "cudnn_enable": True,
+        "grad_out": torch.rand(shape, dtype=torch.float64).to(dtype), "mean": x.mean(-1, True),
+        "rstd": (x.square() if rms else x.var(-1, correction=0, keepdim=True)).mean(-1, True).add(0.1).rsqrt(),
+        "output_mask": [True] * (2 if rms else 3),
     }  # fmt: skip
     return [values[argument.name] for argument in overload._schema.arguments], {}
 

@@ -111,6 +111,7 @@ for name in torchext.functional.__all__:
     few = torch.zeros(100, dtype=torch.int64)
     arguments["linear_cross_entropy"] = (x[:6400].view(100, 64), x[:640].view(10, 64), few)
     arguments |= dict.fromkeys(("add", "sub", "mul", "div"), (x, x))
+    arguments |= dict.fromkeys(("layer_norm", "rms_norm"), (x.view(-1, 64), (64,)))
     arguments |= dict.fromkeys(torchext.functional.losses.__all__, (x.sigmoid(), x.sigmoid()))
     function(*arguments.get(name, (x,)))
 check()

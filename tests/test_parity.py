@@ -3,6 +3,8 @@ errors; on every instruction set. Where our kernel did not run, the result must 
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from support import (
@@ -39,6 +41,8 @@ def calls_of(row: Row) -> int:
 def is_plain(row: Row, sample: Sample) -> bool:
     """Whether our kernel must run for a floating dtype: a loss leaves broadcasting to ATen."""
     tensors = sample.tensors()
+    if row.family == "normalization":
+        return tensors[0].numel() > 0
     return row.family != "loss" or (len(tensors) == 2 and tensors[0].shape == tensors[1].shape)
 
 
@@ -176,6 +180,9 @@ def test_gradients(name, dtype, instruction_set):
     compared = 0
     for sample in samples(row, dtype):
         if not any(tensor.numel() for tensor in sample.tensors()) or sample.kwargs.get("rounding_mode"):
+            continue
+        # One element is normalised to a constant: torch's gradient is what remains of terms that cancel, ours is 0.
+        if row.family == "normalization" and (sample.args[0].numel() == 0 or math.prod(sample.args[1]) == 1):
             continue
         grad, _, ours = gradients(row, row.function, sample)
         _, _, stock = gradients(row, row.original, sample)

@@ -24,6 +24,7 @@ from torchext._progress import Progress
 SAMPLE_SECONDS = 200e-6
 CELL_SECONDS = 1.0  # rounds are cut, not below 5, when a cell would take longer
 SIZES = "64,4096,65536,1048576"
+NORMALIZED = ((1024, 384), (1024, 768), (4096, 4096), (2048, 50))
 SHAPES = ((128, 128), (4096, 4096), (8192, 50), (32, 32000))  # (1024, 1024) is among the sizes
 
 
@@ -61,6 +62,8 @@ def groups(rows: list[_registry.Row], sizes: list[int], dtypes: list[torch.dtype
             yield from ((row, dtype, size) for size in sizes)
             if grid and (row.family in ("softmax", "reduction") or row.name == "cross_entropy"):
                 yield from ((row, dtype, shape) for shape in SHAPES)
+            if grid and row.family == "normalization":
+                yield from ((row, dtype, shape) for shape in NORMALIZED)
 
 
 def cells(row: _registry.Row, dtype: torch.dtype, size: int | tuple[int, int]) -> Iterator[Cell]:
@@ -70,6 +73,9 @@ def cells(row: _registry.Row, dtype: torch.dtype, size: int | tuple[int, int]) -
         calls: dict[str, tuple[Any, ...]] = {f"{shape} dim {dim}": (x, dim) for dim in (0, 1)}
         if row.family == "loss":
             calls = {shape: (x, torch.randint(size[1], size[:1]))}
+        if row.family == "normalization":
+            weights = tuple(torch.rand(size[1]).to(dtype) for _ in range(2 if row.name == "layer_norm" else 1))
+            calls = {shape: (x, size[1:], *weights)}
         for label, args in calls.items():
             cell = Cell(row.name, row.family, label, dtype, x.numel(), row.function, row.original, args)
             cell.on_grid = True
@@ -170,7 +176,10 @@ def measure(cell: Cell, compile_too: bool, backward: bool, repeats: int) -> None
             for i, a in enumerate(args)
         )
     expected = _first(cell.original(*args, **cell.kwargs))
-    cell.agrees = _agree(expected, _first(cell.function(*args, **cell.kwargs)))
+    found = _first(cell.function(*args, **cell.kwargs))
+    if cell.family == "dropout":  # random numbers of its own
+        expected, found = expected.isnan(), found.isnan()
+    cell.agrees = _agree(expected, found)
     candidates = {"torch": cell.original, "torchext": cell.function}
     if compile_too:
         candidates["compile"] = _compiled(cell)
@@ -189,7 +198,7 @@ def _limit(cell: Cell, args: tuple[Any, ...], out: Tensor, backward: bool) -> fl
         elements = args[0].shape[0] * args[1].shape[0]
     if cell.name == "nll_loss":  # a cache line of each row
         inputs = min(inputs, 64 * args[1].numel() + _bench_limits.tensor_bytes(args[1]))
-    output = _bench_limits.tensor_bytes(out)
+    output = _bench_limits.tensor_bytes(out) if cell.family != "dropout" else inputs
     variant = _bench_limits.variant(cell.name, cell.kwargs)
     limit = _bench_limits.seconds(inputs + output, elements, args[0].dtype, _bench_limits.FORWARD.get(variant))
     if backward:
@@ -197,6 +206,8 @@ def _limit(cell: Cell, args: tuple[Any, ...], out: Tensor, backward: bool) -> fl
         if cell.name == "nll_loss":  # its gradient is made from the targets alone
             inputs = _bench_limits.tensor_bytes(args[1])
         moved = output + (inputs if cell.family != "arithmetic" else 0) + gradients
+        if cell.family == "dropout":  # a byte of the mask, written and read
+            moved += out.numel() * 2 - inputs
         limit += _bench_limits.engine_seconds()
         limit += _bench_limits.seconds(moved, elements, args[0].dtype, _bench_limits.BACKWARD.get(variant))
     return limit

@@ -74,6 +74,9 @@ FORWARD = {
     "logsumexp": Work(12),  # softmax without its scale
     "cross_entropy": Work(12),  # logsumexp; what each row adds is not counted
     "linear_cross_entropy": Work(12),
+    "layer_norm": Work(6),  # sum 1, squares 2, normal 2, weight and bias 1
+    "rms_norm": Work(3),
+    "dropout": Work(8),  # Philox4x32 of 7 rounds: 28 multiplications for four vectors, and the scale
 }
 # grad_input from grad_output and the saved tensor (the result for relu, selu, sigmoid, tanh and the softmaxes).
 BACKWARD = {
@@ -105,6 +108,9 @@ BACKWARD = {
     "logsumexp": Work(11),  # subtract, exp by table 9, scale
     "cross_entropy": Work(11),
     "linear_cross_entropy": Work(11),
+    "layer_norm": Work(12),  # normal 2, g 1, its sums 2, those of the parameters 2; gradient 5
+    "rms_norm": Work(7),
+    "dropout": Work(1),
 }
 
 

@@ -32,7 +32,8 @@ class Row:
         function: ours.
         original: what it replaces; same signature, same meaning.
         aten_overloads: the ATen operators it stands for, ``"gelu"`` or ``"add.Tensor"``.
-        family: ``"arithmetic"``, ``"activation"``, ``"softmax"``, ``"reduction"`` or ``"loss"``.
+        family: ``"arithmetic"``, ``"activation"``, ``"softmax"``, ``"reduction"``, ``"loss"``, ``"normalization"``
+            or ``"dropout"``.
         opinfo: name of PyTorch's own test description (``op_db``), or None where there is none.
         bench_inputs: calls to measure, for about n elements of a dtype.
         counters: decision points that count its forward calls.
@@ -129,6 +130,21 @@ def linear_classes(n: int, dtype: torch.dtype) -> list[Case]:
     features = max(1, side // 4)
     x, weight = torch.randn(side, features).to(dtype), (torch.randn(side, features) / features**0.5).to(dtype)
     return [Case(f"({side},{features},{side})", (x, weight, torch.randint(side, (side,))), {})]
+
+
+def scaled(n: int, dtype: torch.dtype) -> list[Case]:
+    """A square matrix of about n elements, normalised along rows, with weights; the same of 50 columns."""
+    side = max(1, round(n**0.5))
+    shapes = dict.fromkeys([(side, side), (max(1, n // 50), min(n, 50))])
+    return [
+        Case(f"({rows},{size})", (torch.randn(rows, size).to(dtype), (size,), torch.rand(size).to(dtype) + 0.5), {})
+        for rows, size in shapes
+    ]
+
+
+def normalized(n: int, dtype: torch.dtype) -> list[Case]:
+    """The same with a bias."""
+    return [Case(label, (*args, torch.randn(args[1]).to(dtype)), kwargs) for label, args, kwargs in scaled(n, dtype)]
 
 
 def drop_in(

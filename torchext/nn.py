@@ -1,4 +1,4 @@
-"""torch.nn's activation and loss modules with our kernels in ``forward``.
+"""torch.nn's activation, loss, normalisation and dropout modules with our kernels in ``forward``.
 
 Every class here is a subclass of torch's of the same name, with the same arguments, the same state and the same
 ``repr``: a model may swap one for the other, and ``isinstance(module, torch.nn.GELU)`` stays true. Shapes: any, the
@@ -19,6 +19,7 @@ __all__ = [
     "ELU", "GELU", "LeakyReLU", "LogSoftmax", "Mish", "ReLU", "SELU", "SiLU", "Sigmoid", "Softmax", "Softplus",
     "Softsign", "Tanh",
     "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HuberLoss", "L1Loss", "MSELoss", "NLLLoss", "SmoothL1Loss",
+    "Dropout", "LayerNorm", "RMSNorm",
 ]  # fmt: skip
 
 
@@ -174,3 +175,24 @@ class NLLLoss(nn.NLLLoss):
         return functional.nll_loss(
             input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction
         )
+
+
+class LayerNorm(nn.LayerNorm):
+    """:func:`torchext.layer_norm`; arguments as :class:`torch.nn.LayerNorm`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+
+class RMSNorm(nn.RMSNorm):
+    """:func:`torchext.rms_norm`; arguments as :class:`torch.nn.RMSNorm`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+
+class Dropout(nn.Dropout):
+    """:func:`torchext.dropout`; arguments as :class:`torch.nn.Dropout`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.dropout(input, self.p, self.training, self.inplace)

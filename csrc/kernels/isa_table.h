@@ -6,8 +6,10 @@
 #endif
 #include "instances_activations.h"
 #include "instances_arithmetic.h"
+#include "instances_dropout.h"
 #include "instances_logsumexp.h"
 #include "instances_losses.h"
+#include "instances_normalization.h"
 #include "instances_reduce.h"
 #include "instances_softmax.h"
 #include "table.h"
@@ -121,6 +123,29 @@ constexpr KernelTable make_table() {
   RUSTTORCH_KERNELS(name, Functor, kFloat16, float16)
   RUSTTORCH_LOSSES(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
+#undef RUSTTORCH_KERNELS
+
+#define RUSTTORCH_KERNELS(name, Norm, index, mixed, T, P) \
+  table.name[index][mixed] = normalize_rows<T, P, Norm>;  \
+  table.name##_backward[index][mixed] = normalize_rows_backward<T, P, Norm>;
+#define RUSTTORCH_ROW(name, Norm)                                 \
+  RUSTTORCH_KERNELS(name, Norm, kFloat32, 0, float, float)        \
+  RUSTTORCH_KERNELS(name, Norm, kFloat64, 0, double, double)      \
+  RUSTTORCH_KERNELS(name, Norm, kBFloat16, 0, bfloat16, bfloat16) \
+  RUSTTORCH_KERNELS(name, Norm, kFloat16, 0, float16, float16)    \
+  RUSTTORCH_KERNELS(name, Norm, kBFloat16, 1, bfloat16, float)    \
+  RUSTTORCH_KERNELS(name, Norm, kFloat16, 1, float16, float)
+  RUSTTORCH_NORMALIZATIONS(RUSTTORCH_ROW)
+#undef RUSTTORCH_ROW
+#undef RUSTTORCH_KERNELS
+
+#define RUSTTORCH_KERNELS(index, T)  \
+  table.dropout[index] = dropout<T>; \
+  table.dropout_backward[index] = dropout_backward<T>;
+  RUSTTORCH_KERNELS(kFloat32, float)
+  RUSTTORCH_KERNELS(kFloat64, double)
+  RUSTTORCH_KERNELS(kBFloat16, bfloat16)
+  RUSTTORCH_KERNELS(kFloat16, float16)
 #undef RUSTTORCH_KERNELS
   return table;
 }

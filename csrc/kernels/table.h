@@ -5,8 +5,10 @@
 
 #include "activations.h"
 #include "arithmetic.h"
+#include "dropout.h"
 #include "logsumexp.h"
 #include "losses.h"
+#include "normalization.h"
 #include "reduce.h"
 #include "softmax.h"
 #include "types.h"
@@ -71,6 +73,18 @@ using LossSumKernel = bool (*)(double* sum, const LossInputs&, int64_t n, const 
 using LossBackwardKernel = void (*)(void* grad_input, const void* grad_output, const LossInputs&, int64_t n,
                                     const Parameters&);
 
+// Rows of [rows][size]; normalization_forward.h and normalization_backward.h say what may be null.
+using NormalizationKernel = void (*)(void* out, void* mean, void* rstd, const void* in, const void* weight,
+                                     const void* bias, int64_t rows, int64_t size, double eps);
+using NormalizationBackwardKernel = void (*)(void* grad_input, void* grad_weight, void* grad_bias,
+                                             const void* grad_output, const void* in, const void* mean,
+                                             const void* rstd, const void* weight, int64_t rows, int64_t size);
+// out[i] = in[i] * scale or 0; mask[i] = 1 or 0; `first` elements, a multiple of kDropoutBlock, lie before.
+using DropoutKernel = void (*)(void* out, uint8_t* mask, const void* in, int64_t first, int64_t n,
+                               const DropoutParameters&);
+using DropoutBackwardKernel = void (*)(void* grad_input, const void* grad_output, const uint8_t* mask, int64_t n,
+                                       double scale);
+
 struct KernelTable {
   const char* name;  // "scalar", "avx2", "avx512", "neon"
   int float_lanes;   // float32 lanes of the Vec this table was compiled with
@@ -122,6 +136,14 @@ struct KernelTable {
 #define RUSTTORCH_ROW(name, Functor) ExtremeTinyKernel name##_tiny[kFloatingDtypes];
   RUSTTORCH_EXTREMES(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
+// Second index: 0 for weights of the input's dtype, 1 for float weights of reduced precisions (null for the others).
+#define RUSTTORCH_ROW(name, Norm)               \
+  NormalizationKernel name[kFloatingDtypes][2]; \
+  NormalizationBackwardKernel name##_backward[kFloatingDtypes][2];
+  RUSTTORCH_NORMALIZATIONS(RUSTTORCH_ROW)
+#undef RUSTTORCH_ROW
+  DropoutKernel dropout[kFloatingDtypes];
+  DropoutBackwardKernel dropout_backward[kFloatingDtypes];
 };
 
 }  // namespace rusttorch

@@ -408,6 +408,31 @@ RUSTTORCH_INLINE Vec<float> gather_table16(const float* table, Vec<int32_t> inde
   const __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), index.raw);
   return Vec<float>(_mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(index.raw, 28))));
 }
+RUSTTORCH_INLINE void multiply_wide(Vec<int32_t> a, Vec<int32_t> b, Vec<int32_t>& low, Vec<int32_t>& high) {
+  const __m256i even = _mm256_mul_epu32(a.raw, b.raw);
+  const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(a.raw, 32), _mm256_srli_epi64(b.raw, 32));
+  low = Vec<int32_t>(_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa));
+  high = Vec<int32_t>(_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa));
+}
+RUSTTORCH_INLINE void store_bytes(Mask<int32_t> mask, uint8_t* p) {
+  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(mask.raw), _mm256_extracti128_si256(mask.raw, 1));
+  const __m128i bytes = _mm_and_si128(_mm_packs_epi16(words, words), _mm_set1_epi8(1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), bytes);
+}
+template <class T>
+RUSTTORCH_INLINE Mask<T> load_bytes(const uint8_t* p);
+template <>
+RUSTTORCH_INLINE Mask<float> load_bytes<float>(const uint8_t* p) {
+  const __m256i lanes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  return Mask<float>(_mm256_castsi256_ps(_mm256_cmpgt_epi32(lanes, _mm256_setzero_si256())));
+}
+template <>
+RUSTTORCH_INLINE Mask<double> load_bytes<double>(const uint8_t* p) {
+  int32_t bytes;
+  std::memcpy(&bytes, p, sizeof(bytes));
+  const __m256i lanes = _mm256_cvtepu8_epi64(_mm_cvtsi32_si128(bytes));
+  return Mask<double>(_mm256_castsi256_pd(_mm256_cmpgt_epi64(lanes, _mm256_setzero_si256())));
+}
 
 // Lane i + lane i + 4 (doubles: + 2), then i + 2, then i + 1. One pattern of swaps for every operation.
 RUSTTORCH_INLINE Vec<float> swap_halves(Vec<float> v) { return Vec<float>(_mm256_permute2f128_ps(v.raw, v.raw, 1)); }

@@ -386,6 +386,27 @@ RUSTTORCH_INLINE Vec<int32_t> divide_floor(Vec<int32_t> a, Vec<int32_t> b) { ret
 RUSTTORCH_INLINE Vec<float> gather_table16(const float* table, Vec<int32_t> index) {
   return Vec<float>(_mm512_permutexvar_ps(index.raw, _mm512_loadu_ps(table)));
 }
+RUSTTORCH_INLINE void multiply_wide(Vec<int32_t> a, Vec<int32_t> b, Vec<int32_t>& low, Vec<int32_t>& high) {
+  const __m512i even = _mm512_mul_epu32(a.raw, b.raw);
+  const __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64(a.raw, 32), _mm512_srli_epi64(b.raw, 32));
+  low = Vec<int32_t>(_mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32)));
+  high = Vec<int32_t>(_mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd));
+}
+RUSTTORCH_INLINE void store_bytes(Mask<int32_t> mask, uint8_t* p) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_maskz_set1_epi8(mask.raw, 1));
+}
+template <class T>
+RUSTTORCH_INLINE Mask<T> load_bytes(const uint8_t* p);
+template <>
+RUSTTORCH_INLINE Mask<float> load_bytes<float>(const uint8_t* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return Mask<float>(_mm_test_epi8_mask(bytes, bytes));
+}
+template <>
+RUSTTORCH_INLINE Mask<double> load_bytes<double>(const uint8_t* p) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return Mask<double>(__mmask8(_mm_test_epi8_mask(bytes, bytes)));
+}
 
 // Lane i + lane i + 8 (doubles: + 4), then half as far, until one is left.
 RUSTTORCH_INLINE Vec<float> swap_lanes_8(Vec<float> v) { return Vec<float>(_mm512_shuffle_f32x4(v.raw, v.raw, 0x4e)); }

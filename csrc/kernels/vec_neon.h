@@ -321,6 +321,31 @@ RUSTTORCH_INLINE Vec<float> gather_table16(const float* table, Vec<int32_t> inde
   const uint8x16x4_t entries = vld1q_u8_x4(reinterpret_cast<const uint8_t*>(table));
   return Vec<float>(vreinterpretq_f32_u8(vqtbl4q_u8(entries, vreinterpretq_u8_u32(bytes))));
 }
+RUSTTORCH_INLINE void multiply_wide(Vec<int32_t> a, Vec<int32_t> b, Vec<int32_t>& low, Vec<int32_t>& high) {
+  const uint32x4_t x = vreinterpretq_u32_s32(a.raw), y = vreinterpretq_u32_s32(b.raw);
+  const uint32x4_t first = vreinterpretq_u32_u64(vmull_u32(vget_low_u32(x), vget_low_u32(y)));
+  const uint32x4_t second = vreinterpretq_u32_u64(vmull_high_u32(x, y));
+  low = Vec<int32_t>(vreinterpretq_s32_u32(vuzp1q_u32(first, second)));
+  high = Vec<int32_t>(vreinterpretq_s32_u32(vuzp2q_u32(first, second)));
+}
+RUSTTORCH_INLINE void store_bytes(Mask<int32_t> mask, uint8_t* p) {
+  const uint16x4_t words = vmovn_u32(mask.raw);
+  const uint8x8_t bytes = vand_u8(vmovn_u16(vcombine_u16(words, words)), vdup_n_u8(1));
+  const uint32_t lanes = vget_lane_u32(vreinterpret_u32_u8(bytes), 0);
+  std::memcpy(p, &lanes, sizeof(lanes));
+}
+template <class T>
+RUSTTORCH_INLINE Mask<T> load_bytes(const uint8_t* p);
+template <>
+RUSTTORCH_INLINE Mask<float> load_bytes<float>(const uint8_t* p) {
+  const uint32x4_t lanes = {p[0], p[1], p[2], p[3]};
+  return Mask<float>(vtstq_u32(lanes, lanes));
+}
+template <>
+RUSTTORCH_INLINE Mask<double> load_bytes<double>(const uint8_t* p) {
+  const uint64x2_t lanes = {p[0], p[1]};
+  return Mask<double>(vtstq_u64(lanes, lanes));
+}
 
 // Lane i + lane i + 2, then the two that are left.
 RUSTTORCH_INLINE float reduce_add(Vec<float> v) {

@@ -344,6 +344,16 @@ RUSTTORCH_INLINE Vec<int32_t> divide_floor(Vec<int32_t> a, Vec<int32_t> b) {
 RUSTTORCH_INLINE Vec<float> gather_table16(const float* table, Vec<int32_t> index) {
   return Vec<float>(table[index.raw & 15]);
 }
+RUSTTORCH_INLINE void multiply_wide(Vec<int32_t> a, Vec<int32_t> b, Vec<int32_t>& low, Vec<int32_t>& high) {
+  const uint64_t product = uint64_t(uint32_t(a.raw)) * uint32_t(b.raw);
+  low = Vec<int32_t>(int32_t(product));
+  high = Vec<int32_t>(int32_t(product >> 32));
+}
+RUSTTORCH_INLINE void store_bytes(Mask<int32_t> mask, uint8_t* p) { *p = mask.raw; }
+template <class T>
+RUSTTORCH_INLINE Mask<T> load_bytes(const uint8_t* p) {
+  return Mask<T>(*p != 0);
+}
 
 template <class T>
 RUSTTORCH_INLINE T reduce_add(Vec<T> v) {

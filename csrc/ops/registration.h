@@ -7,6 +7,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace rusttorch {
 
@@ -42,8 +43,8 @@ const auto& handle() {
 //   FuncTorchDynamicLayerFrontMode  vmap, grad, jvp, jacrev, hessian: ATen sees the call first
 //   Functionalize              without it compile and export refuse schemas with alias annotations
 template <class Aten>
-void define(torch::Library& library) {
-  library.def(Aten::schema_str, {at::Tag::pt2_compliant_tag});
+void define(torch::Library& library, const std::vector<at::Tag>& tags = {at::Tag::pt2_compliant_tag}) {
+  library.def(Aten::schema_str, tags);
   const std::string name = name_with_overload<Aten>();
   for (const auto key : {c10::DispatchKey::CompositeExplicitAutograd, c10::DispatchKey::Autograd,
                          c10::DispatchKey::AutogradNestedTensor, c10::DispatchKey::FuncTorchDynamicLayerFrontMode}) {

@@ -13,6 +13,7 @@ namespace py = pybind11;
 PYBIND11_MODULE(TORCH_EXTENSION_NAME, module) {
   rusttorch::register_calls(module);
   rusttorch::register_reduction_calls(module);
+  rusttorch::register_normalization_calls(module);
   rusttorch::register_fast_calls(module);
   rusttorch::register_limits(module);
   rusttorch::register_memory(module);

@@ -297,6 +297,49 @@ void check_table(Failures& failures) {
   }
 }
 
+// Products of 32-bit numbers, and masks as bytes.
+template <class T>
+void check_bytes(Failures& failures) {
+  constexpr int lanes = Vec<T>::lanes;
+  uint8_t* const end = reinterpret_cast<uint8_t*>(test::memory_before_a_hole(lanes)) + lanes;
+  for (int round = 0; round < 256; ++round) {
+    T got[lanes];
+    for (int k = 0; k < lanes; ++k) end[k - lanes] = uint8_t((k + 1) * round % 5 == 0 ? 0 : round);
+    indicator<Vec<T>>(load_bytes<T>(end - lanes)).store(got);
+    for (int k = 0; k < lanes; ++k) {
+      const T expected = T(end[k - lanes] != 0);
+      if (got[k] != expected) report<T>(failures, "load_bytes", k, got[k], expected, T(round), 0, 0);
+    }
+  }
+}
+void check_wide(Failures& failures) {
+  constexpr int lanes = Vec<int32_t>::lanes;
+  for (int round = 0; round < 2000; ++round) {
+    int32_t a[lanes], b[lanes], low[lanes], high[lanes];
+    uint8_t bytes[lanes + 1];
+    for (int k = 0; k < lanes; ++k) a[k] = operand<int32_t>(round * lanes + k, 0), b[k] = operand<int32_t>(round, 1);
+    if (round == 0) b[0] = a[0] = -1;
+    Vec<int32_t> low_halves, high_halves;
+    multiply_wide(Vec<int32_t>::load(a), Vec<int32_t>::load(b), low_halves, high_halves);
+    low_halves.store(low);
+    high_halves.store(high);
+    bytes[lanes] = 77;
+    store_bytes(Vec<int32_t>::load(a) < Vec<int32_t>::load(b), bytes);
+    for (int k = 0; k < lanes; ++k) {
+      const uint64_t product = uint64_t(uint32_t(a[k])) * uint32_t(b[k]);
+      if (low[k] != int32_t(product))
+        report<int32_t>(failures, "multiply_wide, low", k, low[k], int32_t(product), a[k], b[k], 0);
+      if (high[k] != int32_t(product >> 32))
+        report<int32_t>(failures, "multiply_wide, high", k, high[k], int32_t(product >> 32), a[k], b[k], 0);
+      if (bytes[k] != uint8_t(a[k] < b[k]))
+        report<int32_t>(failures, "store_bytes", k, bytes[k], a[k] < b[k], a[k], b[k], 0);
+    }
+    if (bytes[lanes] != 77) report<int32_t>(failures, "store_bytes past the lanes", lanes, bytes[lanes], 77, 0, 0, 0);
+  }
+  check_bytes<float>(failures);
+  check_bytes<double>(failures);
+}
+
 constexpr test::VecCheck kVecChecks[] = {
     {"float", check_floating<float>},
     {"double", check_floating<double>},
@@ -307,6 +350,7 @@ constexpr test::VecCheck kVecChecks[] = {
     {"reduced precision", check_halves},
     {"masks and reductions", check_masks_and_reductions},
     {"table", check_table},
+    {"wide products and bytes", check_wide},
 };
 constexpr test::VecChecks vec_check_list() { return {kVecChecks, int(std::size(kVecChecks))}; }
 

@@ -11,6 +11,7 @@ from torchext.functional import (
     _entropy,
     _linear_entropy,
     _logsumexp,
+    _normalization,
     _softmax,
     activations,
     arithmetic,
@@ -20,6 +21,7 @@ from torchext.functional import (
 from torchext.functional._entropy import *  # noqa: F403
 from torchext.functional._linear_entropy import *  # noqa: F403
 from torchext.functional._logsumexp import *  # noqa: F403
+from torchext.functional._normalization import *  # noqa: F403
 from torchext.functional._softmax import *  # noqa: F403
 from torchext.functional.activations import *  # noqa: F403
 from torchext.functional.arithmetic import *  # noqa: F403
@@ -30,4 +32,5 @@ if not TYPE_CHECKING:  # a type checker follows the imports above, but not this 
     __all__ = [
         *arithmetic.__all__, *activations.__all__, *_softmax.__all__, *reductions.__all__, *_logsumexp.__all__,
         *losses.__all__, *_entropy.__all__, *_linear_entropy.__all__,
+        *_normalization.__all__,
     ]  # fmt: skip

@@ -241,6 +241,24 @@ EMULATE(__m512d, _mm512_cvtps_pd, double, 8, double(A(float)), __m256 a)
 EMULATE(__m512d, _mm512_cvtepi64_pd, double, 8, double(A(int64_t)), __m512i a)
 EMULATE(__m512d, _mm512_cvtepi32_pd, double, 8, double(A(int32_t)), __m256i a)
 
+EMULATE(__m512i, _mm512_mul_epu32, uint64_t, 8, uint64_t(a.get<uint32_t>(2 * k)) * b.get<uint32_t>(2 * k), __m512i a,
+        __m512i b)
+
+// Bytes of a mask.
+EMULATE(__m128i, _mm_maskz_set1_epi8, char, 16, (mask >> k) & 1 ? value : char(0), __mmask16 mask, char value)
+EMULATE_MASK(__mmask16, _mm_test_epi8_mask, 16, (a.get<char>(k) & b.get<char>(k)) != 0, __m128i a, __m128i b)
+EMULATED __m128i _mm_loadu_si128(const __m128i* p) {
+  __m128i result;
+  std::memcpy(result.memory, p, 16);
+  return result;
+}
+EMULATED __m128i _mm_loadl_epi64(const __m128i* p) {
+  __m128i result{};
+  std::memcpy(result.memory, p, 8);
+  return result;
+}
+EMULATED void _mm_storeu_si128(__m128i* p, __m128i a) { std::memcpy(p, a.memory, 16); }
+
 // Movement. `order` has two bits (permute_pd: one) for each place.
 EMULATE(__m512, _mm512_permute_ps, float, 16, a.get<float>(k / 4 * 4 + ((order >> (2 * (k % 4))) & 3)), __m512 a,
         int order)

@@ -1,0 +1,16 @@
+// The instances of dropout: see instances_activations.h.
+#pragma once
+#include "dropout.h"
+
+namespace rusttorch::RUSTTORCH_ISA {
+
+#define RUSTTORCH_KERNELS(T)                                                                                    \
+  RUSTTORCH_INSTANCE void dropout<T>(void*, uint8_t*, const void*, int64_t, int64_t, const DropoutParameters&); \
+  RUSTTORCH_INSTANCE void dropout_backward<T>(void*, const void*, const uint8_t*, int64_t, double);
+RUSTTORCH_KERNELS(float)
+RUSTTORCH_KERNELS(double)
+RUSTTORCH_KERNELS(bfloat16)
+RUSTTORCH_KERNELS(float16)
+#undef RUSTTORCH_KERNELS
+
+}  // namespace rusttorch::RUSTTORCH_ISA

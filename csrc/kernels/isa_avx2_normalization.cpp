@@ -1,0 +1,8 @@
+// The normalisations for AVX2 + FMA + F16C.
+#if defined(__x86_64__)
+#include "region_avx2.h"
+
+#define RUSTTORCH_INSTANCE template
+#include "instances_normalization.h"
+#include "region_end.h"
+#endif

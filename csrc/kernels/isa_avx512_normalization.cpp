@@ -1,0 +1,8 @@
+// The normalisations for AVX-512 (F, DQ, BW, VL).
+#if defined(__x86_64__)
+#include "region_avx512.h"
+
+#define RUSTTORCH_INSTANCE template
+#include "instances_normalization.h"
+#include "region_end.h"
+#endif
