@@ -108,7 +108,9 @@ struct _weighted_huber_loss_backward {
   static Tensor call(const Tensor& grad_output, const Tensor& self, const Tensor& target, const Tensor& weight,
                      int64_t reduction, double delta) {
     const Tensor grad = weighted_gradient(grad_output, self, weight, reduction, Mean::of_elements);
-    return at::huber_loss_backward(grad, self, target, at::Reduction::None, delta);
+    // Contiguous, as own_schemas.h says of losses.
+    return at::huber_loss_backward(grad.contiguous(), self.contiguous(), target.contiguous(), at::Reduction::None,
+                                   delta);
   }
 };
 
