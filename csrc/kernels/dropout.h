@@ -2,9 +2,9 @@
 // drawn for an element depends on the key and the element's index alone, not on the thread or ISA that draws it.
 //
 // Philox4x32 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC11) with 7 rounds, the number
-// from which on it passes all of BigCrush there; 10 rounds are its margin, which 4.3 units more time here would buy.
-// Counter c = (number of the call, 64 bits; 0; 0) gives four words. Element i of block i / 64 takes word i / 16 mod 4 of
-// the counter 16 (i / 64) + i mod 16, so that 16 counters in lanes give 64 elements in order.
+// from which on it passes all of BigCrush there; 10 rounds are its margin.
+// Counter c = (number of the call, 64 bits; 0; 0) gives four words. Element i of block i / 64 takes word i / 16 mod 4
+// of the counter 16 (i / 64) + i mod 16, so that 16 counters in lanes give 64 elements in order.
 #pragma once
 #include <cstdint>
 
@@ -88,8 +88,8 @@ struct DropoutBody {
   }
 };
 
-// out, mask, in: [n], of which `first` (a multiple of kDropoutBlock) elements of the whole lie before. out == in is allowed;
-// mask may be null.
+// out, mask, in: [n], of which `first` (a multiple of kDropoutBlock) elements of the whole lie before. out == in is
+// allowed; mask may be null.
 template <class T>
 void dropout(void* out, uint8_t* mask, const void* in, int64_t first, int64_t n, const DropoutParameters& parameters) {
   using V = Vec<Compute<T>>;

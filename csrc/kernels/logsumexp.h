@@ -5,7 +5,7 @@
 //   logsumexp_backward   scale e^(x - max - log_sum) - offset w - (peak at the target)
 //   smoothing_sums       sum(w (max - x)), in double
 //
-// -inf only: max = -inf; +inf: max = +inf; NaN: max = NaN; each with log_sum = 0. The sum of exponentials is added in the
+// -inf only: max = -inf; +inf: max = +inf; NaN: max = NaN; each with log_sum = 0. Exponentials are added up in the
 // order of softmax.h, so a matrix and its transpose give the same bits. Error of log_sum: 2.5 last places of
 // log_sum + 1; of the exponential: that of softmax.
 #pragma once
@@ -129,8 +129,8 @@ void logsumexp_short_rows(Compute<T>* max, Compute<T>* log_sum, const T* in, int
   }
 }
 
-// As many rows at a time as fit the first-level cache together: all maxima, then all sums (softmax_batch says why), during
-// which the next rows are fetched: their maxima would wait for every line. `level`: where to.
+// As many rows at a time as fit the first-level cache together: all maxima, then all sums (softmax_batch says why), and
+// meanwhile the next rows are fetched: their maxima would wait for every line. `level`: where to.
 template <class T, Cache level>
 void logsumexp_batches(Compute<T>* max, Compute<T>* log_sum, const T* in, int64_t rows, int64_t size) {
   using C = Compute<T>;

@@ -51,8 +51,8 @@ RUSTTORCH_INLINE void gradient_of_line(Line<T>& line, Vec<Compute<T>> max, Vec<C
     line.v[k] = gradient_value<kind>(line.v[k], max, factor, offset, kind == Offset::weighted ? weight.v[k] : offset);
 }
 
-// Up to one row per lane, of at least as many elements each, as one: a vector may hold the end of a row and the start of
-// the next. Rows of 50 by themselves take 64 lanes each, 1.15 times as long on Zen 4.
+// Up to one row per lane, of at least as many elements each, as one: a vector may hold the end of a row and the start
+// of the next. Rows of 50 by themselves take 64 lanes each, 1.15 times as long on Zen 4.
 template <class T, Offset kind>
 RUSTTORCH_INLINE void gradient_of_joined_rows(T* out, const T* in, int64_t rows, int64_t size, const Compute<T>* max,
                                               const Compute<T>* factor, const Compute<T>* offset) {

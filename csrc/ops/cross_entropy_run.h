@@ -1,5 +1,5 @@
-// The loops of cross entropy with class indices. Forward reads the input once and keeps two numbers a row; backward reads
-// it once more and writes the gradient, so that neither probabilities nor their logarithms are ever stored.
+// The loops of cross entropy with class indices. Forward reads the input once and keeps two numbers a row; backward
+// reads it once more and writes the gradient, so that neither probabilities nor their logarithms are ever stored.
 #pragma once
 #include "entropy.h"
 
@@ -25,8 +25,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> entropy(const EntropyProblem& problem
 Tensor entropy_gradient(const EntropyProblem& problem, const Tensor& grad_output, const Tensor& max,
                         const Tensor& log_sum, double divisor);
 
-// The sum of the losses of contiguous logits [rows][classes]; their gradient times `scale`, if there is one, replaces them,
-// row by row within the second-level cache. No operator: linear_cross_entropy calls it with buffers of its own.
+// The sum of the losses of contiguous logits [rows][classes]; their gradient times `scale`, if there is one, replaces
+// them, row by row within the second-level cache. No operator: linear_cross_entropy calls it with buffers of its own.
 double entropy_in_place(const Tensor& logits, const Tensor& target, const std::optional<Tensor>& weight,
                         std::optional<double> scale, int64_t ignore_index, double smoothing);
 
