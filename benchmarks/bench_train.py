@@ -1,13 +1,22 @@
-"""Whole training steps of small language models, stock and with torchext: python benchmarks/bench_train.py
+"""Whole training steps and inference, stock and patched: python benchmarks/bench_train.py [model ...]
 
-The models are transformers' own code with random weights (nothing is downloaded; pip install transformers), float32,
-trained with AdamW on random tokens: GPT-2 and Llama to predict the next one, BERT to classify. Steps with and without
-torchext alternate in one process; peak memory comes from a process of its own for each.
+Models are in models.py (pip install transformers), float32, AdamW. Four states alternate in one process:
+
+  stock     torch as it is, AdamW with its defaults
+  pooled    torchext.memory.install(), AdamW(fused=True)
+  patched   torchext.patch(), AdamW(fused=True): only our kernels are added
+  random    torchext.patch(random=True): dropout, too
+
+"kernels" is pooled / patched, "all" is stock / patched; each with what random=True makes of it. Peak memory comes from
+a process of its own. --compile adds the same model under torch.compile with AdamW(fused=True); --preload <libtcmalloc.so>
+times stock with AdamW(fused=True) under another allocator, in a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import statistics
 import subprocess
 import sys
@@ -15,106 +24,152 @@ import time
 from collections.abc import Callable
 
 import torch
+from models import TRAINED, TRANSFORMERS
 
 import torchext
 
-Model = tuple[torch.nn.Module, torch.Tensor, torch.Tensor]  # with the token ids and the labels of a step
+STATES = ("stock", "pooled", "patched", "random")
+SECONDS = 0.05  # that a sample should take
 
 
-def gpt2() -> Model:
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    config = GPT2Config(n_layer=4, n_head=6, n_embd=384, vocab_size=50257, n_positions=256)
-    tokens = torch.randint(50257, (4, 256))
-    return GPT2LMHeadModel(config), tokens, tokens
-
-
-def bert() -> Model:
-    from transformers import BertConfig, BertForSequenceClassification
-
-    config = BertConfig(num_hidden_layers=4, num_attention_heads=6, hidden_size=384, intermediate_size=1536)
-    return BertForSequenceClassification(config), torch.randint(config.vocab_size, (8, 128)), torch.randint(2, (8,))
+def enter(state: str) -> None:
+    """Makes torch what the state says."""
+    torchext.unpatch()
+    torchext.memory.uninstall()
+    if state == "pooled":
+        torchext.memory.install()
+    elif state in ("patched", "random"):
+        torchext.patch(random=state == "random")
 
 
-def llama() -> Model:
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    config = LlamaConfig(
-        num_hidden_layers=4, num_attention_heads=6, hidden_size=384, intermediate_size=1536, vocab_size=32000
-    )
-    tokens = torch.randint(32000, (4, 256))
-    return LlamaForCausalLM(config), tokens, tokens
-
-
-MODELS: dict[str, Callable[[], Model]] = {"gpt2": gpt2, "bert": bert, "llama": llama}
-
-
-def stepper(name: str) -> Callable[[], float]:
-    """A training step that returns its loss."""
+def trainer(name: str, fused: bool, compiled: bool = False) -> Callable[[], object]:
+    """A training step."""
     torch.manual_seed(0)
-    model, tokens, labels = MODELS[name]()
+    model, keywords = TRAINED[name]()
     model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=fused or None)
+    call = torch.compile(model) if compiled else model
 
-    def step() -> float:
+    def step() -> object:
         optimizer.zero_grad()
-        loss = model(input_ids=tokens, labels=labels).loss
-        loss.backward()
+        call(**keywords)["loss"].backward()
         optimizer.step()
-        return loss.item()
+        return None
 
     return step
 
 
-def use(pooled: bool) -> None:
-    (torchext.memory.install if pooled else torchext.memory.uninstall)()
+def predictor(name: str) -> Callable[[], object]:
+    """A call in inference mode, of a model without dropout."""
+    torch.manual_seed(0)
+    model, keywords = TRANSFORMERS[name]()
+    model.eval()
+
+    def call() -> object:
+        with torch.inference_mode():
+            return model(**keywords)
+
+    return call
 
 
-def times(name: str, rounds: int) -> dict[bool, float]:
-    """Median seconds of a step, stock (False) and pooled (True), in turns of two steps of which the second counts."""
-    step = stepper(name)
-    samples: dict[bool, list[float]] = {False: [], True: []}
+def sample(step: Callable[[], object], times: int) -> float:
+    started = time.perf_counter()
+    for _ in range(times):
+        step()
+    return (time.perf_counter() - started) / times
+
+
+def alternate(steps: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median milliseconds of each state's step, in turns; one unmeasured step after each change of state."""
+    samples: dict[str, list[float]] = {state: [] for state in steps}
+    times = max(1, int(SECONDS / sample(steps[next(iter(steps))], 2)))
     for _ in range(rounds):
-        for pooled in samples:
-            use(pooled)
+        for state, step in steps.items():
+            enter(state)
             step()
-            started = time.perf_counter()
-            step()
-            samples[pooled].append(time.perf_counter() - started)
-    return {pooled: statistics.median(values) for pooled, values in samples.items()}
+            samples[state].append(sample(step, times))
+    enter("stock")
+    return {state: statistics.median(values) * 1e3 for state, values in samples.items()}
 
 
-def peak_bytes(name: str, pooled: bool, steps: int) -> int:
-    """Largest resident memory of a process that takes some steps."""
-    arguments = [sys.executable, __file__, name, "--peak", str(int(pooled)), "--rounds", str(steps)]
-    return int(subprocess.run(arguments, capture_output=True, text=True, check=True).stdout)
+def in_process(*arguments: str, environment: dict[str, str] | None = None) -> float:
+    """The number a run of this script prints last."""
+    command = [sys.executable, __file__, *arguments]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, **(environment or {})}
+    )
+    return float(done.stdout.split()[-1])
+
+
+def peak_bytes(name: str, state: str) -> float:
+    """Largest resident memory of this process after a few steps."""
+    enter(state)
+    step = trainer(name, fused=state != "stock")
+    for _ in range(4):
+        step()
+    with open("/proc/self/status") as file:  # not getrusage, whose maximum starts from the parent's
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
+
+
+def train(names: list[str], options: argparse.Namespace) -> None:
+    print(
+        f"{'training ms':12} {'stock':>8} {'pooled':>8} {'patched':>8} {'random':>8}   kernels random     all random  peak"
+    )
+    for name in names:
+        fused = trainer(name, True)
+        steps = {state: trainer(name, False) if state == "stock" else fused for state in STATES}
+        if options.compile:
+            steps["compiled"] = trainer(name, True, compiled=True)
+            steps["compiled"]()
+        ms = alternate(steps, options.rounds)
+        del steps
+        peak = [in_process(name, "--peak", state) for state in ("stock", "patched")]
+        line = f"{name:12}" + "".join(f" {ms[state]:8.2f}" for state in STATES)
+        line += f"   {ms['pooled'] / ms['patched']:7.3f} {ms['pooled'] / ms['random']:6.3f}"
+        line += f" {ms['stock'] / ms['patched']:7.2f} {ms['stock'] / ms['random']:6.2f} {peak[1] / peak[0]:5.2f}"
+        if options.compile:
+            line += f"  compiled {ms['compiled']:.2f}: {ms['compiled'] / ms['patched']:.2f}"
+        if options.preload:
+            other = in_process(name, "--time", environment={"LD_PRELOAD": options.preload})
+            line += f"  preloaded {other:.2f}: {other / ms['patched']:.2f}"
+        print(line, flush=True)
+
+
+def infer(names: list[str], rounds: int) -> None:
+    print(f"{'inference ms':12} {'stock':>8} {'patched':>8}  ratio")
+    ratios = []
+    for name in names:
+        call = predictor(name)
+        ms = alternate({"stock": call, "patched": call}, rounds)
+        ratios.append(ms["stock"] / ms["patched"])
+        print(f"{name:12} {ms['stock']:8.2f} {ms['patched']:8.2f} {ratios[-1]:6.2f}", flush=True)
+    print(f"geometric mean {math.exp(statistics.fmean(map(math.log, ratios))):.3f}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*", choices=(*MODELS, []), default=[], help="default all")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", help=f"default all of {', '.join({**TRAINED, **TRANSFORMERS})}")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.peak is not None:
-        use(bool(arguments.peak))
-        step = stepper(arguments.models[0])
-        for _ in range(arguments.rounds):
-            step()
-        # Not getrusage: its maximum starts from the parent's.
-        with open("/proc/self/status") as file:
-            print(next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM")))
+    parser.add_argument("--mode", choices=("train", "inference", "both"), default="both")
+    parser.add_argument("--compile", action="store_true", help="also under torch.compile")
+    parser.add_argument("--preload", help="library of another allocator, for LD_PRELOAD")
+    parser.add_argument("--peak", choices=STATES, help=argparse.SUPPRESS)
+    parser.add_argument("--time", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if unknown := [name for name in options.models if name not in {**TRAINED, **TRANSFORMERS}]:
+        parser.error(f"unknown models: {', '.join(unknown)}")
+    if options.peak:
+        print(peak_bytes(options.models[0], options.peak))
+        return
+    if options.time:
+        print(alternate({"stock": trainer(options.models[0], True)}, options.rounds)["stock"])
         return
     print(f"torchext {torchext.__version__}, torch {torch.__version__}, {torch.get_num_threads()} threads")
-    print(f"{'step':8} {'stock ms':>9} {'pooled ms':>9} {'ratio':>6} {'stock MB':>9} {'pooled MB':>9} {'ratio':>6}")
-    for name in arguments.models or MODELS:
-        seconds = times(name, arguments.rounds)
-        peaks = {pooled: peak_bytes(name, pooled, 4) for pooled in (False, True)}
-        print(
-            f"{name:8} {seconds[False] * 1e3:9.0f} {seconds[True] * 1e3:9.0f} {seconds[False] / seconds[True]:6.2f} "
-            f"{peaks[False] / 1e6:9.0f} {peaks[True] / 1e6:9.0f} {peaks[True] / peaks[False]:6.2f}",
-            flush=True,
-        )
+    chosen = options.models or list({**TRAINED, **TRANSFORMERS})
+    if options.mode != "inference":
+        train([name for name in chosen if name in TRAINED], options)
+    if options.mode != "train":
+        infer([name for name in chosen if name in TRANSFORMERS], options.rounds)
 
 
 if __name__ == "__main__":
