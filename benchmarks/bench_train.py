@@ -8,8 +8,8 @@ Models are in models.py (pip install transformers), float32, AdamW. Four states 
   random    torchext.patch(random=True): dropout, too
 
 "kernels" is pooled / patched, "all" is stock / patched; each with what random=True makes of it. Peak memory comes from
-a process of its own. --compile adds the same model under torch.compile with AdamW(fused=True); --preload <libtcmalloc.so>
-times stock with AdamW(fused=True) under another allocator, in a process of its own.
+a process of its own. --compile adds the same model under torch.compile with AdamW(fused=True); --preload <library> times
+stock with AdamW(fused=True) under another allocator, in a process of its own.
 """
 
 from __future__ import annotations
@@ -112,9 +112,8 @@ def peak_bytes(name: str, state: str) -> float:
 
 
 def train(names: list[str], options: argparse.Namespace) -> None:
-    print(
-        f"{'training ms':12} {'stock':>8} {'pooled':>8} {'patched':>8} {'random':>8}   kernels random     all random  peak"
-    )
+    heads = "".join(f" {state:>8}" for state in STATES)
+    print(f"{'training ms':12}{heads}   kernels random     all random  peak")
     for name in names:
         fused = trainer(name, True)
         steps = {state: trainer(name, False) if state == "stock" else fused for state in STATES}
