@@ -8,8 +8,8 @@ Models are in models.py (pip install transformers), float32, AdamW. Four states 
   random    torchext.patch(random=True): dropout, too
 
 "kernels" is pooled / patched, "all" is stock / patched; each with what random=True makes of it. Peak memory comes from
-a process of its own. --compile adds the same model under torch.compile with AdamW(fused=True); --preload <library> times
-stock with AdamW(fused=True) under another allocator, in a process of its own.
+a process of its own. --compile adds the same model under torch.compile with AdamW(fused=True); --preload <library>
+times stock with AdamW(fused=True) under another allocator, in a process of its own.
 """
 
 from __future__ import annotations
