@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+JOBS ?= $(shell nproc)
 CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=Release
 FORMATTED = $(shell git ls-files --cached --others --exclude-standard 'csrc/*.h' 'csrc/*.cpp' 'tests/*.h' 'tests/*.cpp' 'benchmarks/*.cpp' 'benchmarks/*.h')
 LINTERS := ruff==0.17.6 mypy==2.4.1 clang-format==23.1.5
@@ -33,25 +34,25 @@ test: build
 # The torch-free kernels with their C++ tests: no torch, no Python.
 test-cpp:
 	cmake -S . -B build/cpp $(CMAKE_FLAGS)
-	cmake --build build/cpp -j
+	cmake --build build/cpp -j $(JOBS)
 	ctest --test-dir build/cpp --output-on-failure -j 2
 
 test-clang:
 	cmake -S . -B build/clang $(CMAKE_FLAGS) -DCMAKE_CXX_COMPILER=clang++
-	cmake --build build/clang -j
+	cmake --build build/clang -j $(JOBS)
 	ctest --test-dir build/clang --output-on-failure -j 2
 
 # The pool under ThreadSanitizer: 10^7 allocations from 8 threads take some minutes; .ci/run asks for fewer.
 ALLOCATIONS ?= 10000000
 test-threads:
 	cmake -S . -B build/threads $(CMAKE_FLAGS) -DTORCHEXT_SANITIZE=thread -DTORCHEXT_BUILD_EMULATED=OFF
-	cmake --build build/threads -j --target pool_stress
+	cmake --build build/threads -j $(JOBS) --target pool_stress
 	build/threads/tests/cpp/memory/pool_stress $(ALLOCATIONS)
 
 # NEON: cross-compiled, run under qemu's user emulation.
 test-aarch64:
 	cmake -S . -B build/aarch64 $(CMAKE_FLAGS) -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64.cmake
-	cmake --build build/aarch64 -j
+	cmake --build build/aarch64 -j $(JOBS)
 	ctest --test-dir build/aarch64 --output-on-failure -j 2
 
 # The operator layer, syntax only: on the headers of the oldest torch that is meant to compile, and with clang.
