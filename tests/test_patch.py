@@ -413,9 +413,53 @@ def test_run_and_environment(tmp_path):
     assert "cross_entropy" in run_python(str(script), environment={"TORCHEXT_PATCH": "1"})
     assert "['torch.nn.functional.cross_entropy']" in run_python(str(script), environment={"TORCHEXT_PATCH": "loss"})
     assert "[] False" in run_python(str(script), environment={"TORCHEXT_PATCH": "0"})
+    first = "import torchext; print(torchext.is_patched(), torchext.report().entries[0].state)"
+    assert run_python(first, environment={"TORCHEXT_PATCH": "1"}) == "True on\n"
+    assert run_python(first, environment={"TORCHEXT_PATCH": " relu, loss"}) == "True on\n"
+    assert run_python("-m", "torchext", "info", environment={"TORCHEXT_PATCH": "1"})
     plain = run_python("import sys, torch; print('torchext' in sys.modules)")
     assert plain.strip() == "False"
     assert "is neither a function nor a family" in run_python(
         "-m", "torchext", "run", "--only", "gleu", str(script), fails=True
     )
     assert "does not exist" in run_python("-m", "torchext", "run", "missing.py", fails=True)
+
+
+def test_verify_sees_what_differs():
+    from torchext._verify import _compare
+
+    nan = torch.tensor([float("nan"), 0.5])
+    assert not _compare("x", nan, torch.tensor([1.0, 0.5]), None, 0.0).ok
+    assert not _compare("x", torch.tensor([1.0, 0.5]), nan, None, 0.0).ok
+    assert _compare("x", nan, nan, None, 0.0).ok
+    assert not _compare("x", torch.tensor([float("inf")]), torch.tensor([-float("inf")]), None, 0.0).ok
+    assert not _compare("x", torch.tensor([1, 2]), torch.tensor([1, 3]), None, 0.0).ok
+    assert not _compare("x", torch.ones(2), torch.ones(2) * 1.01, None, 0.0).ok
+    assert torchext.verify(nn.Identity(), torch.randn(3, requires_grad=True) * 2)
+
+
+def test_verify_command(tmp_path):
+    module = tmp_path / "factories.py"
+    module.write_text("import torch\ndef small():\n    return torch.nn.Linear(3, 2), torch.ones(1, 3)\n")
+    found = run_python("-m", "torchext", "verify", "factories:small", environment={"PYTHONPATH": str(tmp_path)})
+    assert "no divergence in" in found
+    assert "expected MODULE:FACTORY" in run_python("-m", "torchext", "verify", "nothing", fails=True)
+
+
+def test_doctor():
+    from torchext import _doctor
+
+    assert _doctor.openmp_runtimes("7f /lib/libgomp.so.1\n7e /x/libiomp5.so\n7d /lib/libc.so.6") == {
+        "/lib/libgomp.so.1", "/x/libiomp5.so",
+    }  # fmt: skip
+    assert 0 < _doctor.usable_cpus() <= 4096
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1000)
+    assert "set_num_threads" in _doctor.check_threads().fix
+    torch.set_num_threads(threads)
+    assert "install" in _doctor.check_allocator().fix
+    if torch.set_flush_denormal(True):
+        assert "set_flush_denormal(False)" in _doctor.check_denormals().fix
+        torch.set_flush_denormal(False)
+    assert not _doctor.check_denormals().fix
+    assert all(check().found for check in _doctor.CHECKS)

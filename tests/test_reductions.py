@@ -307,3 +307,32 @@ def test_out_and_other_forms():
     assert torchext.sum(x > 0).dtype == torch.int64
     with pytest.warns(UserWarning, match="degrees of freedom"):
         assert torchext.var(torch.ones(1)).isnan()
+
+
+@pytest.mark.parametrize("scale", [1e19, 1.0, 1e-18, 1e-25])
+@pytest.mark.parametrize("name", ["var", "std"])
+def test_deviations_beyond_the_squares_of_float32(name, scale):
+    """Squares of float32 deviations may leave its range where the result does not: then ATen computes."""
+    x = torch.randn(64, 300, generator=torch.Generator().manual_seed(1)) * scale
+    for dims in (None, 0, 1):
+        expected = getattr(torch, name)(x.double(), dims)
+        if expected.abs().max() < 3e38 and expected.abs().min() > 1e-37:
+            torch.testing.assert_close(getattr(torchext, name)(x, dims), expected.float(), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("shape", [(1000,), (2, 40), (300, 3), (3, 3, 3000)], ids=str)
+def test_deviations_of_equal_elements(shape, dtype):
+    """Never negative, never NaN, with a finite gradient, and as near to zero as torch's."""
+    x = torch.full(shape, 0.1, dtype=dtype).requires_grad_()
+    for dim in (None, 0, -1):
+        for name in ("var", "std"):
+            result = getattr(torchext, name)(x, dim)
+            assert (result >= 0).all() and (result < 1e-7).all()
+            assert torch.autograd.grad(result.sum(), x)[0].isfinite().all()
+
+
+def test_small_deviations_of_large_elements():
+    x = 0.1 + torch.randn(64, 1000, generator=torch.Generator().manual_seed(1)) * 1e-7
+    expected = torch.var(x.double(), 1)
+    torch.testing.assert_close(torchext.var(x, 1).double(), expected, rtol=1e-5, atol=0)

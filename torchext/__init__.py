@@ -5,6 +5,7 @@ runs a SIMD kernel where the input allows it; everything else runs in ATen, bit 
 torch.
 """
 
+import os as _os
 from types import ModuleType as _ModuleType
 from typing import TYPE_CHECKING
 
@@ -35,5 +36,10 @@ if not TYPE_CHECKING:  # a type checker follows the imports above, but not this 
         "reset_report", "show_config", "unpatch", "verify",
         *functional.__all__,
     ]  # fmt: skip
+
+if _os.environ.get("TORCHEXT_PATCH"):
+    from torchext_autoload import main as _main
+
+    _main()
 
 _logger.debug("torchext %s loaded, kernels: %s", __version__, isa.current())

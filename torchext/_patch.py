@@ -64,12 +64,28 @@ def patch(only: Names | None = None, exclude: Names | None = None, memory: bool 
 
 
 def unpatch() -> None:
-    """Undoes :func:`patch`: torch's own kernels and functions run again. An allocator that you installed stays."""
+    """Undoes :func:`patch`: torch's own kernels and functions run again. An allocator that you installed stays.
+
+    Example:
+        >>> import torchext
+        >>> torchext.unpatch()
+        >>> torchext.is_patched()
+        False
+    """
     _apply(None)
 
 
 def is_patched() -> bool:
-    """Whether :func:`patch` is in force."""
+    """Whether :func:`patch` is in force.
+
+    Returns:
+        True between :func:`patch` and :func:`unpatch`, and within :func:`patched`.
+
+    Example:
+        >>> import torchext
+        >>> torchext.is_patched()
+        False
+    """
     return _current is not None
 
 

@@ -92,7 +92,14 @@ def report() -> Report:
 
 
 def reset_report() -> None:
-    """Counts of :func:`report` start again from 0."""
+    """Counts of :func:`report` start again from 0.
+
+    Example:
+        >>> import torchext
+        >>> torchext.reset_report()
+        >>> sum(entry.calls for entry in torchext.report().entries)
+        0
+    """
     _C.patch.reset_counts()
     for redirect in _patch.redirects().values():
         redirect.calls.clear()

@@ -29,7 +29,7 @@ class Difference:
     Attributes:
         what: ``"output of encoder.0"``, ``"gradient of head.weight"``, ``"parameter head.weight after a
             step"``.
-        max_abs: the largest absolute difference.
+        max_abs: the largest absolute difference; of integers, 1 where any differ.
         max_ulp: the same in units in the last place of the largest stock value, in the tensor's dtype.
         ok: within the tolerance, and NaN where stock is NaN.
     """
@@ -117,19 +117,23 @@ def _rounding_noise(results: list[tuple[str, Tensor]]) -> dict[str, float]:
     floors: dict[str, float] = defaultdict(float)
     for what, tensor in results:
         values = tensor[tensor.isfinite()]
-        if values.numel():
+        if tensor.is_floating_point() and values.numel():
             kind = what.split()[0]
             floors[kind] = max(floors[kind], 8 * torch.finfo(tensor.dtype).eps * values.abs().max().item())
     return floors
 
 
 def _compare(what: str, stock: Tensor, patched: Tensor, tolerance: float | None, floor: float) -> Difference:
-    eps = torch.finfo(stock.dtype).eps
     if stock.shape != patched.shape or stock.dtype != patched.dtype:
         return Difference(f"{what}: {patched.dtype} {tuple(patched.shape)}", math.inf, math.inf, False)
+    if not stock.is_floating_point():
+        return Difference(what, 0.0 if (same := torch.equal(stock, patched)) else 1.0, 0.0, same)
+    eps = torch.finfo(stock.dtype).eps
     a, b = stock.double(), patched.double()
     finite = a.isfinite()
-    same_elsewhere = torch.equal(a[~finite].nan_to_num(nan=1.0), b[~finite].nan_to_num(nan=1.0))
+    same_elsewhere = torch.equal(a[~finite].nan_to_num(0, 1, -1), b[~finite].nan_to_num(0, 1, -1)) and torch.equal(
+        finite, b.isfinite()
+    )
     if not finite.any():
         return Difference(what, 0.0, 0.0, same_elsewhere)
     largest = a[finite].abs().max().item()
@@ -162,12 +166,12 @@ def _record(
     optimizer: type[torch.optim.Optimizer],
     patched: bool,
 ) -> list[tuple[str, Tensor]]:
-    """Every floating tensor that comes up, with its name."""
+    """Every real tensor that comes up, with its name."""
     found: list[tuple[str, Tensor]] = []
 
     def keep(what: str, value: Any) -> None:
         for tensor in pytree.tree_leaves(value):
-            if isinstance(tensor, Tensor) and tensor.is_floating_point():
+            if isinstance(tensor, Tensor) and not tensor.is_complex():
                 found.append((what, tensor.detach().clone()))
 
     def hook(name: str) -> Any:
@@ -177,7 +181,7 @@ def _record(
     parameters = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     for _, parameter in parameters:
         parameter.grad = None
-    inputs, keywords = copy.deepcopy((inputs, keywords))
+    inputs, keywords = pytree.tree_map(_copy, (inputs, keywords))
     torch.manual_seed(0)
     was = _patch._current
     try:
@@ -199,6 +203,12 @@ def _record(
         for handle in handles:
             handle.remove()
     return found
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().clone().requires_grad_(value.requires_grad)
+    return copy.deepcopy(value)
 
 
 def _loss_of(output: Any) -> Tensor | None:

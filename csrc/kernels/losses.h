@@ -6,7 +6,7 @@
 //                                     |d| - beta / 2  elsewhere                    sign(d)  elsewhere
 //   huber_loss                        d^2 / 2  where |d| < delta,           slope  d  where |d| <= delta,
 //                                     delta (|d| - delta / 2)  elsewhere           delta sign(d)  elsewhere
-//   binary_cross_entropy              -y log x - (1 - y) log(1 - x), each   slope  (x - y) / max((1 - x) x, 1e-12)
+//   binary_cross_entropy              -y log x - (1 - y) log(1 - x), each   slope  (x - y) / max((1 - x) x, 1e-12f)
 //                                     logarithm at least -100
 //   binary_cross_entropy_with_logits  max(x, 0) - x y + log(1 + e^-|x|)     slope  sigmoid(x) - y
 //
@@ -170,7 +170,7 @@ struct BinaryCrossEntropy {
     inside = inside & (x >= zero) & (x <= one) & (y >= zero) & (y <= one);
     return fnma(y, clamped_log(x), (y - one) * clamped_log_of_rest(x));
   }
-  RUSTTORCH_INLINE V slope(V x, V y) const { return (x - y) / maximum((V(T(1)) - x) * x, V(T(1e-12))); }
+  RUSTTORCH_INLINE V slope(V x, V y) const { return (x - y) / maximum((V(T(1)) - x) * x, V(T(1e-12f))); }
 };
 
 template <class V>

@@ -71,11 +71,10 @@ double squares_row(const void* in, int64_t n, double mean) {
   using C = Compute<T>;
   return sum_of_row<C>(RowSource<T, SquaredDeviation<Vec<C>>>{static_cast<const T*>(in), Vec<C>(C(mean))}, n);
 }
-// What that rounding added to the sum of n squares: n times the square of its error.
+// Less what that rounding added to the sum of n squares: n times the square of its error.
 template <class C>
 RUSTTORCH_INLINE double without_error_of_centre(double squares, int64_t n, double mean) {
-  const double error = mean - double(C(mean));
-  return squares - double(n) * error * error;
+  return less_rounding(squares, n, mean - double(C(mean)));
 }
 // out[rows], in [rows][size]: the sums of squared deviations from each row's mean.
 template <class T>

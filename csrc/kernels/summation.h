@@ -19,6 +19,13 @@ inline constexpr int kSumBlock = kSumLanes<C> * kSumGroups;
 template <class C>
 inline constexpr int64_t kSumPiece = int64_t(kSumBlock<C>) * kSumBlocks;
 
+// The sum of n squares of deviations from a centre that is `error` away from the mean, less n error^2. NaN where that is
+// most of the sum, and little would be left of its digits: elements that are all the same to within a rounding.
+inline double less_rounding(double squares, int64_t n, double error) {
+  const double excess = double(n) * error * error;
+  return excess > 0.5 * squares ? __builtin_nan("") : squares - excess;
+}
+
 }  // namespace rusttorch
 
 #ifdef RUSTTORCH_ISA  // the code below is compiled once per ISA, inside its target region

@@ -1,6 +1,7 @@
 // dropout: the random numbers are our own (kernels/dropout.h), their key is drawn from torch's default generator.
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/dropout_ops.h>
+#include <ATen/ops/mul.h>
 #include <ATen/ops/native_dropout_backward_ops.h>
 #include <ATen/ops/native_dropout_ops.h>
 
@@ -118,6 +119,9 @@ Tensor backward_cpu(const Tensor& grad_output, const Tensor& mask, double scale)
   return result;
 }
 
+// ATen's gradient is contiguous on the meta device, and has the strides of grad_output on the CPU.
+Tensor backward_meta(const Tensor& grad_output, const Tensor& mask, double) { return at::mul(grad_output, mask); }
+
 struct Node : torch::autograd::Node {
   torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
     if (!grads[0].defined()) return {Tensor()};
@@ -194,6 +198,7 @@ TORCH_LIBRARY_FRAGMENT(rusttorch, library) {
   implement_pass_through<Native, true>(library);
   define<NativeBackward>(library);
   implement<NativeBackward>(library, c10::DispatchKey::CPU, &backward_cpu);
+  implement<NativeBackward>(library, c10::DispatchKey::Meta, &backward_meta);
   implement_pass_through<NativeBackward, true>(library);
 }
 

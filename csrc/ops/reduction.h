@@ -86,7 +86,11 @@ struct ReductionKernels<Op, Tensor(const Tensor&, Args...)> {
   static Tensor cpu(const Tensor& self, Args... args) {
     const Reduction reduction = Op::reduction(self, args...);
     const auto shape = decide_reduction(point(), self, reduction);
-    return shape ? Op::forward(*shape, reduction) : Aten::call(self, args...);
+    if (!shape) return Aten::call(self, args...);
+    Tensor result = Op::forward(*shape, reduction);
+    if (result.defined()) return result;
+    point().count(Decision::arguments);
+    return Aten::call(self, args...);
   }
   static Tensor autograd(c10::DispatchKeySet keys, const Tensor& self, Args... args) {
     const bool graph = needs_graph(self);

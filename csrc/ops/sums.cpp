@@ -48,7 +48,7 @@ void finish_as(void* out, const double* sums, int64_t n, Finish finish) {
 // The mean was rounded to the type of the deviations, which added n times the square of that error to their squares.
 double without_error_of_mean(double squares, int64_t n, double mean, int dtype) {
   const double error = dtype == kFloat64 ? 0 : mean - static_cast<double>(static_cast<float>(mean));
-  return squares - static_cast<double>(n) * error * error;
+  return less_rounding(squares, n, error);
 }
 
 // Elements that go into one result.
@@ -330,6 +330,26 @@ struct MeanDim : MeanBase {
   }
 };
 
+template <class T>
+bool all_accurate(const Tensor& results, double smallest) {
+  const T* const data = results.const_data_ptr<T>();
+  for (int64_t i = 0; i < results.numel(); ++i) {
+    const double value = static_cast<double>(data[i]);
+    if (!std::isfinite(value) || (value > 0 && value < smallest)) return false;
+  }
+  return true;
+}
+// Of float32 deviations below 1e-15, squares are denormal; a variance as small is denormal itself.
+bool is_accurate(const Tensor& results, bool root) {
+  const double smallest = root ? 1e-15 : 0;
+  switch (results.scalar_type()) {
+    case at::kDouble: return true;
+    case at::kBFloat16: return all_accurate<c10::BFloat16>(results, smallest);
+    case at::kHalf: return all_accurate<c10::Half>(results, smallest);
+    default: return all_accurate<float>(results, smallest);
+  }
+}
+
 // sum (x - mean)^2 / (n - correction). Where that divisor is not positive, torch warns: its business.
 template <bool root>
 struct Deviation {
@@ -347,8 +367,10 @@ struct Deviation {
     return result;
   }
   static Tensor forward(const ReductionShape& shape, const Reduction& reduction) {
-    return reduce(shape, true,
-                  {.divisor = static_cast<double>(elements_of(shape)) - reduction.correction, .root = root});
+    // Not ours, afterwards: squares that left the range of float32, and elements that are all but equal.
+    const Tensor result =
+        reduce(shape, true, {.divisor = static_cast<double>(elements_of(shape)) - reduction.correction, .root = root});
+    return is_accurate(result, root) ? result : Tensor();
   }
   // d var = 2 (x - mean) / (n - correction); d std = d var / (2 std), nothing where std is 0.
   static Tensor backward(const ReductionGradient& g) {

@@ -21,7 +21,7 @@ struct Override {
   void (*install)(torch::Library&, const std::string& name);
   std::atomic<bool> on{false};
   std::atomic<bool> installed{false};  // false after install_all(): another library had replaced the kernel before
-  std::atomic<int64_t> calls{0};  // while on
+  std::atomic<int64_t> calls{0};       // while on
   Counts counts{};
 
   Override(const char* row_, std::string name_, void (*install_)(torch::Library&, const std::string&))
