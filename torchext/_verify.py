@@ -195,7 +195,8 @@ def _record(
                 for name, parameter in parameters:
                     if parameter.grad is not None:
                         keep(f"gradient of {name}", parameter.grad)
-                optimizer([parameter for _, parameter in parameters], lr=1e-3).step()  # type: ignore[call-arg]
+                if parameters:
+                    optimizer([parameter for _, parameter in parameters], lr=1e-3).step()  # type: ignore[call-arg]
                 for name, parameter in parameters:
                     keep(f"parameter {name} after a step", parameter)
     finally:

@@ -317,9 +317,7 @@ void deviation_columns(double* out, const void* in, int64_t size, int64_t column
     sum_columns<T>(mean, from, size, width, stride);
     for (int64_t c = 0; c < width; ++c) mean[c] = mean[c] / double(size);
     squares_columns<T>(out + first, from, size, width, stride, mean);
-    for (int64_t c = 0; c < width; ++c) {
-      out[first + c] = without_error_of_centre<Compute<T>>(out[first + c], size, mean[c]);
-    }
+    for (int64_t c = 0; c < width; ++c) { out[first + c] = squares_about<Compute<T>>(mean[c], out[first + c], size); }
   }
 }
 

@@ -71,11 +71,6 @@ double squares_row(const void* in, int64_t n, double mean) {
   using C = Compute<T>;
   return sum_of_row<C>(RowSource<T, SquaredDeviation<Vec<C>>>{static_cast<const T*>(in), Vec<C>(C(mean))}, n);
 }
-// Less what that rounding added to the sum of n squares: n times the square of its error.
-template <class C>
-RUSTTORCH_INLINE double without_error_of_centre(double squares, int64_t n, double mean) {
-  return less_rounding(squares, n, mean - double(C(mean)));
-}
 // out[rows], in [rows][size]: the sums of squared deviations from each row's mean.
 template <class T>
 void deviation_rows(double* out, const void* in, int64_t rows, int64_t size) {
@@ -84,7 +79,7 @@ void deviation_rows(double* out, const void* in, int64_t rows, int64_t size) {
     double sum;
     sum_rows<T>(&sum, from, 1, size);
     const double mean = sum / double(size);
-    out[row] = without_error_of_centre<Compute<T>>(squares_row<T>(from, size, mean), size, mean);
+    out[row] = squares_about<Compute<T>>(mean, squares_row<T>(from, size, mean), size);
   }
 }
 

@@ -45,10 +45,8 @@ void finish_as(void* out, const double* sums, int64_t n, Finish finish) {
   }
 }
 
-// The mean was rounded to the type of the deviations, which added n times the square of that error to their squares.
-double without_error_of_mean(double squares, int64_t n, double mean, int dtype) {
-  const double error = dtype == kFloat64 ? 0 : mean - static_cast<double>(static_cast<float>(mean));
-  return less_rounding(squares, n, error);
+double squares_about(double mean, double squares, int64_t n, int dtype) {
+  return dtype == kFloat64 ? squares : rusttorch::squares_about<float>(mean, squares, n);
 }
 
 // Elements that go into one result.
@@ -121,7 +119,7 @@ struct SumRun {
       const double squares = sum_of_pieces(shape.size, dtype, kSumCost, [&](int64_t begin, int64_t count) {
         return table.squares_row[dtype](from + begin * bytes, count, mean);
       });
-      sum = without_error_of_mean(squares, shape.size, mean, dtype);
+      sum = squares_about(mean, squares, shape.size, dtype);
     }
     write(row, &sum, 1);
   }
@@ -194,7 +192,7 @@ struct SumRun {
       sums = sums_of_tall([&](double* to, const char* from, int64_t rows) {
         table.squares_columns[dtype](to, from, rows, width, width, mean.data());
       });
-      for (int64_t c = 0; c < width; ++c) sums[c] = without_error_of_mean(sums[c], shape.size, mean[c], dtype);
+      for (int64_t c = 0; c < width; ++c) sums[c] = squares_about(mean[c], sums[c], shape.size, dtype);
     }
     write(0, sums.data(), width);
   }
@@ -257,7 +255,7 @@ void deviations_in_steps(const ReductionShape& shape, char* out, int out_dtype, 
     }
   });
   finish_steps(squares, shape, static_cast<char*>(sums.data_ptr()), kFloat64, {});
-  for (int64_t k = 0; k < results; ++k) sum[k] = without_error_of_mean(sum[k], elements, mean[k], dtype);
+  for (int64_t k = 0; k < results; ++k) sum[k] = squares_about(mean[k], sum[k], elements, dtype);
   SumRun{{results, 1, 1}, nullptr, dtype, bytes, false, out, out_dtype, finish}.write(0, sum, results);
 }
 
