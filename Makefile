@@ -38,7 +38,7 @@ test-cpp:
 	ctest --test-dir build/cpp --output-on-failure -j 2
 
 test-clang:
-	cmake -S . -B build/clang $(CMAKE_FLAGS) -DCMAKE_CXX_COMPILER=clang++
+	cmake -S . -B build/clang $(CMAKE_FLAGS) -DCMAKE_CXX_COMPILER=clang++ -DTORCHEXT_BUILD_EMULATED=OFF
 	cmake --build build/clang -j $(JOBS)
 	ctest --test-dir build/clang --output-on-failure -j 2
 

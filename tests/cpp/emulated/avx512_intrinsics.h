@@ -185,6 +185,13 @@ EMULATED __m512i _mm512_mask_blend_epi16(uint32_t mask, __m512i a, __m512i b) {
   }
   return a;
 }
+EMULATED __m512i _mm512_setr_epi32(int e0, int e1, int e2, int e3, int e4, int e5, int e6, int e7, int e8, int e9,
+                                   int e10, int e11, int e12, int e13, int e14, int e15) {
+  const int lanes[16] = {e0, e1, e2, e3, e4, e5, e6, e7, e8, e9, e10, e11, e12, e13, e14, e15};
+  __m512i result;
+  for (int k = 0; k < 16; ++k) result.set(k, lanes[k]);
+  return result;
+}
 EMULATED __m512i _mm512_loadu_si512(const void* p) {
   __m512i result;
   std::memcpy(result.memory, p, 64);
