@@ -19,14 +19,14 @@ inline constexpr int kSumBlock = kSumLanes<C> * kSumGroups;
 template <class C>
 inline constexpr int64_t kSumPiece = int64_t(kSumBlock<C>) * kSumBlocks;
 
-// The sum of n squares of deviations from `mean`, from that of deviations from `centre`, the mean rounded to C. NaN for
-// float where the deviations are below 6e-5 of the mean: the error of the mean itself, up to 3 * 2^-24, and with n error^2
-// that of its rounding, would cost the variance more than 1e-5 of its value.
+// The sum of n squares of deviations from `mean`, from that of deviations from its value rounded to C. -infinity for float
+// where the deviations are below 6e-5 of the mean: the error of the mean itself, up to 3 * 2^-24, would cost the sum more
+// than 1e-5 of its value, and that of its rounding all of it.
 template <class C>
 inline double squares_about(double mean, double squares, int64_t n) {
-  if (sizeof(C) == sizeof(double)) return squares;
   const double error = mean - double(C(mean));
-  return squares < double(n) * mean * mean * 0x1p-28 ? __builtin_nan("") : squares - double(n) * error * error;
+  if (sizeof(C) == sizeof(double) || (squares == 0 && error == 0)) return squares;
+  return squares < double(n) * mean * mean * 0x1p-28 ? -__builtin_inf() : squares - double(n) * error * error;
 }
 
 }  // namespace rusttorch
