@@ -46,3 +46,11 @@ def fast_path() -> FastPath:
             assert taken(point, isa) - calls_of_isa == taken(point) - calls, f"{point}: another table than {isa} ran"
 
     return check
+
+
+@pytest.fixture(autouse=True)
+def _unpatched() -> Iterator[None]:
+    """Every test starts and ends unpatched, with counts of patched calls of 0."""
+    torchext.reset_report()
+    yield
+    torchext.unpatch()

@@ -11,8 +11,8 @@ import threading
 import pytest
 import torch
 import torch.nn.functional as F
-from programs import run_python
 from support import outcome, samples
+from support import patch_hits as hits
 from torch import nn
 
 import torchext
@@ -21,19 +21,6 @@ from torchext._patch import patchable_rows
 
 NAMES = [row.name for row in patchable_rows()]
 ROWS = {row.name: row for row in patchable_rows()}
-
-
-@pytest.fixture(autouse=True)
-def _unpatched():
-    """Every test starts and ends unpatched, with torch's own allocator and counts of 0."""
-    torchext.reset_report()
-    yield
-    torchext.unpatch()
-    assert not torchext.memory.is_installed()
-
-
-def hits() -> dict[str, int]:
-    return {entry.name: entry.hits for entry in torchext.report().entries if entry.hits}
 
 
 def states(row: str) -> set[str]:
@@ -227,80 +214,6 @@ def test_pickle_and_deepcopy():
     assert b"torchext" not in buffer.getvalue()
 
 
-def test_scripting_tracing_exporting():
-    """Whatever records torch's calls sees torch's own, and what was recorded runs."""
-    x, target = torch.randn(2, 3), torch.tensor([0, 2])
-    loss = nn.CrossEntropyLoss()
-    expected = loss(x, target)
-    with torchext.patched(memory=False):
-        scripted = torch.jit.script(loss)
-        traced = torch.jit.trace(F.cross_entropy, (x, target))
-        symbolic = torch.fx.symbolic_trace(lambda a, b: F.cross_entropy(F.gelu(a), b))
-        exported = torch.export.export(loss, (x, target))
-        for recorded in (scripted, traced, exported.module()):
-            torch.testing.assert_close(recorded(x, target), expected)
-    assert "rusttorch" not in str(traced.graph) + str(scripted.graph) + str(exported.graph) + str(symbolic.graph)
-    assert any(node.target is F.cross_entropy for node in symbolic.graph.nodes)
-    torch.testing.assert_close(scripted(x, target), expected)
-
-
-def test_compile():
-    x, target = torch.randn(4, 3), torch.tensor([0, 2, 1, 1])
-
-    def function(a):
-        return F.cross_entropy(F.mish(a) * 2, target) + F.l1_loss(a, a * 2)
-
-    expected = function(x)
-    with torchext.patched(memory=False):
-        compiled = torch.compile(function, backend="aot_eager", fullgraph=True)
-        torch.testing.assert_close(compiled(x), expected)
-    torch.testing.assert_close(compiled(x), expected)
-
-
-def test_transforms():
-    x = torch.randn(3, 4, dtype=torch.float64)
-
-    def function(a):
-        return (F.gelu(a) * torch.sigmoid(a)).sum() + torch.logsumexp(a, -1).sum() + F.l1_loss(a, torch.ones_like(a))
-
-    transformed = {
-        "grad": torch.func.grad(function),
-        "vmap": torch.vmap(function),
-        "per-sample gradients": torch.vmap(torch.func.grad(function)),
-        "jvp": lambda a: torch.func.jvp(function, (a,), (torch.ones_like(a),)),
-        "hessian": torch.func.hessian(function),
-        "checkpoint": lambda a: torch.utils.checkpoint.checkpoint(function, a, use_reentrant=False),
-    }
-    expected = {name: transform(x) for name, transform in transformed.items()}
-    with torchext.patched(memory=False):
-        for name, transform in transformed.items():
-            torch.testing.assert_close(transform(x), expected[name])
-        assert hits()["aten::gelu"] > 0
-        assert torch.autograd.gradcheck(function, (x.clone().requires_grad_(),))
-        assert torch.autograd.gradgradcheck(function, (x.clone().requires_grad_(),))
-
-
-def test_autocast_and_deterministic_mode():
-    x, target = torch.randn(4, 8), torch.tensor([0, 1, 2, 3])
-    model = nn.Sequential(nn.Linear(8, 8), nn.GELU(), nn.Linear(8, 5), nn.Softmax(-1))
-
-    def run():
-        with torch.autocast("cpu", torch.bfloat16):
-            y = model(x)
-            return y, F.cross_entropy(y, target)
-
-    expected = run()
-    torch.use_deterministic_algorithms(True)
-    try:
-        with torchext.patched(memory=False):
-            found = run()
-    finally:
-        torch.use_deterministic_algorithms(False)
-    for mine, stock in zip(found, expected, strict=True):
-        assert mine.dtype == stock.dtype
-        torch.testing.assert_close(mine, stock, rtol=2e-2, atol=2e-2)
-
-
 def test_declined_inputs_have_the_bits_of_stock():
     x = torch.randn(33, 65)
     calls = {
@@ -359,107 +272,3 @@ def test_threads():
         worker.join()
     assert not wrong
     assert not any(redirect.on for redirect in _patch.redirects().values())
-
-
-FOREIGN = """
-import warnings, torch
-warnings.simplefilter("ignore")
-library = torch.library.Library("aten", "IMPL")
-{first}
-import torchext
-torchext.patch(memory=False)
-{then}
-x = torch.ones(3)
-print(torch.tanh(x).tolist(), {{entry.state for entry in torchext.report().entries if entry.name == "aten::tanh"}})
-"""
-OVERRIDE = 'library.impl("tanh", lambda self: torch.full_like(self, 7), "CPU")'
-
-
-def test_foreign_overrides():
-    """Another library's kernel keeps running, and the report says so."""
-    assert run_python(FOREIGN.format(first=OVERRIDE, then="")) == "[7.0, 7.0, 7.0] {'foreign'}\n"
-    assert run_python(FOREIGN.format(first="", then=OVERRIDE)) == "[7.0, 7.0, 7.0] {'shadowed'}\n"
-
-
-def test_import_changes_nothing():
-    """Neither the import nor a patch that was undone leaves a mark on results, nor a word on the streams."""
-    program = (
-        "import torch, hashlib\nx = torch.linspace(-9, 9, 10_001)\n{}\n"
-        "print(hashlib.sha256(torch.tanh(x).numpy().tobytes() + torch.softmax(x, 0).numpy().tobytes()).hexdigest())"
-    )
-    stock = run_python(program.format(""))
-    assert run_python(program.format("import torchext")) == stock
-    assert run_python(program.format("import torchext; torchext.patch(); torchext.unpatch()")) == stock
-    assert run_python(program.format("import torchext; torchext.patch()")) != stock
-
-
-SCRIPT = """
-import sys, torch
-assert __name__ == "__main__"
-x = torch.nn.functional.cross_entropy(torch.ones(2, 3), torch.tensor([0, 1]))
-import torchext
-print(sys.argv[1:], torchext.is_patched(), torchext.report().entries[-1] is not None)
-print(sorted(entry.name for entry in torchext.report().entries if entry.hits))
-"""
-
-
-def test_run_and_environment(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
-    found = run_python("-m", "torchext", "run", str(script), "--flag", "a")
-    assert "['--flag', 'a'] True" in found and "cross_entropy" in found
-    found = run_python("-m", "torchext", "run", "--only", "activation", "--no-memory", str(script))
-    assert "[] True" in found and "cross_entropy" not in found
-    assert "cross_entropy" in run_python(str(script), environment={"TORCHEXT_PATCH": "1"})
-    assert "['torch.nn.functional.cross_entropy']" in run_python(str(script), environment={"TORCHEXT_PATCH": "loss"})
-    assert "[] False" in run_python(str(script), environment={"TORCHEXT_PATCH": "0"})
-    first = "import torchext; print(torchext.is_patched(), torchext.report().entries[0].state)"
-    assert run_python(first, environment={"TORCHEXT_PATCH": "1"}) == "True on\n"
-    assert run_python(first, environment={"TORCHEXT_PATCH": " relu, loss"}) == "True on\n"
-    assert run_python("-m", "torchext", "info", environment={"TORCHEXT_PATCH": "1"})
-    plain = run_python("import sys, torch; print('torchext' in sys.modules)")
-    assert plain.strip() == "False"
-    assert "is neither a function nor a family" in run_python(
-        "-m", "torchext", "run", "--only", "gleu", str(script), fails=True
-    )
-    assert "does not exist" in run_python("-m", "torchext", "run", "missing.py", fails=True)
-
-
-def test_verify_sees_what_differs():
-    from torchext._verify import _compare
-
-    nan = torch.tensor([float("nan"), 0.5])
-    assert not _compare("x", nan, torch.tensor([1.0, 0.5]), None, 0.0).ok
-    assert not _compare("x", torch.tensor([1.0, 0.5]), nan, None, 0.0).ok
-    assert _compare("x", nan, nan, None, 0.0).ok
-    assert not _compare("x", torch.tensor([float("inf")]), torch.tensor([-float("inf")]), None, 0.0).ok
-    assert not _compare("x", torch.tensor([1, 2]), torch.tensor([1, 3]), None, 0.0).ok
-    assert not _compare("x", torch.ones(2), torch.ones(2) * 1.01, None, 0.0).ok
-    assert torchext.verify(nn.Identity(), torch.randn(3, requires_grad=True) * 2)
-
-
-def test_verify_command(tmp_path):
-    module = tmp_path / "factories.py"
-    module.write_text("import torch\ndef small():\n    return torch.nn.Linear(3, 2), torch.ones(1, 3)\n")
-    found = run_python("-m", "torchext", "verify", "factories:small", environment={"PYTHONPATH": str(tmp_path)})
-    assert "no divergence in" in found
-    assert "expected MODULE:FACTORY" in run_python("-m", "torchext", "verify", "nothing", fails=True)
-
-
-def test_doctor():
-    from torchext import _doctor
-
-    assert _doctor.openmp_runtimes("7f /lib/libgomp.so.1\n7e /x/libiomp5.so\n7d /lib/libc.so.6") == {
-        "/lib/libgomp.so.1", "/x/libiomp5.so",
-    }  # fmt: skip
-    assert 0 < _doctor.usable_cpus() <= 4096
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1000)
-    assert "set_num_threads" in _doctor.check_threads().fix
-    torch.set_num_threads(threads)
-    assert "install" in _doctor.check_allocator().fix
-    if torch.set_flush_denormal(True):
-        assert "set_flush_denormal(False)" in _doctor.check_denormals().fix
-        torch.set_flush_denormal(False)
-    assert not _doctor.check_denormals().fix
-    assert all(check().found for check in _doctor.CHECKS)
