@@ -5,6 +5,7 @@
 
 #include "activations.h"
 #include "arithmetic.h"
+#include "gemm.h"
 #include "logsumexp.h"
 #include "losses.h"
 #include "reduce.h"
@@ -64,6 +65,14 @@ using LossSumKernel = bool (*)(double* sum, const void* input, const void* targe
 // grad_input[i] = slope(input[i], target[i]) * grad_output[i]; a null grad_output stands for parameters.c everywhere.
 using LossBackwardKernel = void (*)(void* grad_input, const void* grad_output, const void* input, const void* target,
                                     int64_t n, const Parameters&);
+// c (+)= a b for one block; see gemm.h.
+using GemmBlockKernel = void (*)(const GemmBlock&);
+// packed: panels of [k][gemm_width], panel_stride apart, from the elements b[i * k_stride + j * column_stride].
+using GemmPackKernel = void (*)(void* packed, int64_t panel_stride, const void* b, int64_t k_stride,
+                                int64_t column_stride, int64_t k, int64_t columns);
+// packed: the tiles of `rows` rows, from the elements a[i * row_stride + j * k_stride].
+using GemmPackRowsKernel = void (*)(void* packed, const void* a, int64_t row_stride, int64_t k_stride, int64_t k,
+                                    int64_t rows);
 
 struct KernelTable {
   const char* name;  // "scalar", "avx2", "avx512", "neon"
@@ -110,6 +119,13 @@ struct KernelTable {
   LossBackwardKernel name##_backward[kFloatingDtypes];
   RUSTTORCH_LOSSES(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
+
+  // Products: float32 and float64.
+  GemmBlockKernel gemm_block[kGemmDtypes], gemm_few_rows[kGemmDtypes], gemm_dots[kGemmDtypes];
+  GemmPackKernel gemm_pack[kGemmDtypes];
+  GemmPackRowsKernel gemm_pack_rows[kGemmDtypes];
+  int64_t gemm_width[kGemmDtypes];                          // columns of a panel
+  int64_t gemm_rows[kGemmDtypes], gemm_pitch[kGemmDtypes];  // most rows of a tile, and what a packed one takes per k
 };
 
 }  // namespace rusttorch

@@ -40,6 +40,7 @@
 // Across lanes (fixed order: halves, then halves of halves)
 //   reduce_add(v) reduce_max(v)              reduce_max: any NaN gives NaN
 //   reduce_max_number(v)                     floating point; with a NaN anything
+//   transpose(Vec<T> (&rows)[lanes])         floating point: lane j of row i and lane i of row j change places
 #pragma once
 
 #include "types.h"
