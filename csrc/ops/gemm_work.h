@@ -133,9 +133,9 @@ class GemmWork {
     Stage& stage = stages_[index];
     int64_t done = 0;
     for (int64_t t; (t = stage.next_task.fetch_add(1, std::memory_order_relaxed)) < tasks(); ++done) {
-      if (part.round > 0) wait(progress_[t], index);  // the same part of c
+      if (part.round > 0) wait(progress_[t], index);  // the same part of c, in all stages before this one
       compute(t, part, packed, copy);
-      progress_[t].store(index + 1, std::memory_order_release);
+      progress_[t].fetch_add(1, std::memory_order_release);
     }
     stage.tasks_done.fetch_add(done, std::memory_order_release);
   }
@@ -172,6 +172,7 @@ class GemmWork {
       block.bias = p_.bias && start == 0 ? at(p_.bias, column) : nullptr;
       block.accumulate = p_.accumulate || start > 0;
       table_.gemm_block[dtype_](block);
+      if (start + block.k == p_.k) gemm_finish(p_, block.c, block.rows, block.columns, size_);
     }
   }
 
@@ -182,7 +183,7 @@ class GemmWork {
   int64_t panel_bytes_, stage_blocks_, stage_panels_, k_stages_, column_stages_, row_tasks_, column_tasks_, copy_bytes_;
   bool copies_;
   std::unique_ptr<Stage[]> stages_;
-  std::unique_ptr<std::atomic<int64_t>[]> progress_;  // stages that each task of c has behind it
+  std::unique_ptr<std::atomic<int64_t>[]> progress_;  // how many stages of each task are done, in whatever order
   std::atomic<int64_t> callers_{0};
 };
 

@@ -127,6 +127,15 @@ TEST_P(GemmWorkTest, StagesFollowEachOther) {
   check<float>({20, 30, 80000});
 }
 
+// Stages of other columns, which do not wait for each other, among stages that do: many times, for the threads to meet
+// in every order.
+TEST_P(GemmWorkTest, ThreadsMayBeStagesApart) {
+  if (kernels().float_lanes < 8) GTEST_SKIP() << "slow, and nothing of it depends on the ISA";
+  const Data<float> data({1, 9000, 3000});
+  const std::vector<float> expected = data.run(0, 0, 1);
+  for (int round = 0; round < 20; ++round) ASSERT_TRUE(data.run(0, 0, 2 + round % 2) == expected);
+}
+
 template <class T>
 void check_dots() {
   for (const int64_t k : {1, 15, 16, 17, 63, 64, 65, 200, 1000}) {
