@@ -18,7 +18,8 @@ from torchext._registry import Row, rows
 ALL_ROWS = rows()
 # Reductions but logsumexp have tests of their own: test_reductions.py.
 REDUCTIONS = tuple(row for row in ALL_ROWS if row.family == "reduction" and row.name != "logsumexp")
-ROWS = tuple(row for row in ALL_ROWS if row not in REDUCTIONS)
+PRODUCTS = tuple(row for row in ALL_ROWS if row.family == "product")  # and so have products: test_products.py
+ROWS = tuple(row for row in ALL_ROWS if row not in REDUCTIONS and row not in PRODUCTS)
 ALL_NAMES = [row.name for row in ROWS]
 # Losses of class indices: their second tensor is an integer one, of another shape. What the tests of NAMES have for the
 # others, test_entropy.py has for them.

@@ -19,7 +19,7 @@ ALIASES = {"swish": "silu"}
 # Operators that ATen has not: F.softsign is a Python function, addcmul, the nearest to fused_multiply_add, may round
 # twice, and two losses have no backward operator. The others are what autograd calls: internal.
 OWN = {
-    "softsign", "softsign_backward", "fused_multiply_add",
+    "softsign", "softsign_backward", "fused_multiply_add", "linear_act",
     "l1_loss_backward", "binary_cross_entropy_with_logits_backward", "_logsumexp_backward",
     "_cross_entropy_forward", "_cross_entropy_backward", "_nll_loss_forward",
 }  # fmt: skip
@@ -73,7 +73,7 @@ def test_row(name):
         operator, _, overload = qualified.partition(".")
         packet = torch.ops.rusttorch if operator in OWN else torch.ops.aten
         assert (overload or "default") in getattr(packet, operator).overloads(), qualified
-    assert row.family in ("arithmetic", "activation", "softmax", "reduction", "loss")
+    assert row.family in ("arithmetic", "activation", "softmax", "reduction", "loss", "product")
     assert opinfos(row)
     for case in row.bench_inputs(100, torch.float32):
         result, original = (f(*case.args, **case.kwargs) for f in (row.function, row.original))
@@ -126,6 +126,8 @@ UNUSED = {"Scalar_out", "Scalar_mode_out", "names", "names_out"}
 NOT_OURS = {
     "max": {"other", "out", "dim_max"}, "min": {"other", "out", "dim_min"},
     "var": {"default", "dim", "out"}, "std": {"default", "dim", "out"},
+    "linear": {"out"},
+    **{name: {"dtype", "dtype_out"} for name in ("mm", "addmm", "bmm", "baddbmm")},  # results of a wider dtype
 }  # fmt: skip
 
 

@@ -20,12 +20,23 @@ struct GemmProblem {
   const void* bias;
   bool accumulate;
   int64_t c_column_stride = 1;
+  UnaryKernel activation = nullptr;  // applied to the finished elements; c has adjacent columns
+  const Parameters* parameters = nullptr;
 
   // A single column as the row it is when all is transposed.
   GemmProblem with_short_side_first() const {
     if (columns != 1 || rows == 1 || bias) return *this;
-    if (c_stride != 1 && !(a_k_stride == 1 && b_k_stride == 1)) return *this;  // only dot products leave gaps in c
-    return {1, rows, k, b, 0, b_k_stride, a, a_k_stride, a_row_stride, c, 0, nullptr, accumulate, c_stride};
+    if (c_stride != 1 && (activation || !(a_k_stride == 1 && b_k_stride == 1)))
+      return *this;  // only dot products leave gaps in c
+    return {1, rows, k,       b,          0,        b_k_stride, a,         a_k_stride, a_row_stride,
+            c, 0,    nullptr, accumulate, c_stride, activation, parameters};
+  }
+  GemmProblem rows_from(int64_t begin, int64_t end, int64_t size) const {
+    GemmProblem part = *this;
+    part.rows = end - begin;
+    part.a = static_cast<const char*>(a) + begin * a_row_stride * size;
+    part.c = static_cast<char*>(c) + begin * c_stride * size;
+    return part;
   }
   GemmProblem columns_from(int64_t begin, int64_t end, int64_t size) const {
     GemmProblem part = *this;
@@ -47,6 +58,15 @@ inline bool takes_dots(const GemmProblem& p) { return p.rows == 1 && p.a_k_strid
 // So few rows that b is read once and not worth packing.
 inline bool takes_few_rows(const GemmProblem& p) {
   return takes_dots(p) || (p.rows <= 4 && p.b_column_stride == 1 && p.c_column_stride == 1);
+}
+
+// What follows the last values of k, for a part of c that is in a cache.
+inline void gemm_finish(const GemmProblem& p, void* c, int64_t rows, int64_t columns, int64_t size) {
+  if (!p.activation) return;
+  for (int64_t i = 0; i < rows; ++i) {
+    char* const row = static_cast<char*>(c) + i * p.c_stride * size;
+    p.activation(row, row, columns, *p.parameters);
+  }
 }
 
 // The whole product on this thread, without memory but its stack.
@@ -73,7 +93,8 @@ inline void gemm_serial(const GemmProblem& p, int dtype) {
   if (takes_dots(p)) {
     block.b_panel_stride = p.b_column_stride;
     block.c_stride = p.c_column_stride;
-    return table.gemm_dots[dtype](block);
+    table.gemm_dots[dtype](block);
+    return gemm_finish(p, p.c, p.rows, p.columns, size);
   }
   alignas(64) char packed[kGemmDepth * most_width * sizeof(float)];
   const bool few = takes_few_rows(p), packs = !few && p.b_column_stride != 1;
@@ -99,6 +120,7 @@ inline void gemm_serial(const GemmProblem& p, int dtype) {
     block.bias = nullptr;
     block.accumulate = true;
   }
+  gemm_finish(p, p.c, p.rows, p.columns, size);
 }
 
 }  // namespace rusttorch
