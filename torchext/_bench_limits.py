@@ -34,6 +34,7 @@ class Work(NamedTuple):
 #   piecewise    13  clamp, interval 4, u^2, polynomial of degree 7 (6: one less); look-ups are not counted
 # Additions count at the rate of multiply-adds; a CPU with separate adders may exceed the limit a little. float64 needs
 # longer polynomials than the float32 ones counted here: its fractions read too low.
+PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "linear", "linear_act")
 FORWARD = {
     "add": Work(1),
     "sub": Work(1),
@@ -74,6 +75,9 @@ FORWARD = {
     "logsumexp": Work(12),  # softmax without its scale
     "cross_entropy": Work(12),  # logsumexp; what each row adds is not counted
     "linear_cross_entropy": Work(12),
+    **dict.fromkeys(
+        PRODUCTS, Work(1)
+    ),  # for each multiply-add of the product; the activation of linear_act is not counted
 }
 # grad_input from grad_output and the saved tensor (the result for relu, selu, sigmoid, tanh and the softmaxes).
 BACKWARD = {
@@ -105,6 +109,7 @@ BACKWARD = {
     "logsumexp": Work(11),  # subtract, exp by table 9, scale
     "cross_entropy": Work(11),
     "linear_cross_entropy": Work(11),
+    **dict.fromkeys(PRODUCTS, Work(2)),
 }
 
 

@@ -130,8 +130,8 @@ def linear_classes(n: int, dtype: torch.dtype) -> list[Case]:
 
 
 def products(n: int, dtype: torch.dtype) -> list[Case]:
-    """Two square matrices of about n elements, and the second one transposed."""
-    side = max(1, round(n**0.5))
+    """Two square matrices of about n elements, at most 2048 x 2048, and the second one transposed."""
+    side = min(max(1, round(n**0.5)), 2048)
     a, b = torch.randn(side, side).to(dtype), torch.randn(side, side).to(dtype)
     return [Case(f"({side},{side})", (a, b), {}), Case(f"({side},{side}).T", (a, b.t()), {})]
 

@@ -2,9 +2,9 @@
 // and how a product is cut into blocks for the caches, is the caller's (ops/gemm_work.h); here are the register tile
 // and packing.
 //
-// Every element of a product is one chain of fused multiply-adds over at most kGemmDepth values of k, in their order,
-// from zero; longer sums are such chains, added in their order. So a product has the same bits on every ISA, for any
-// strides, and however its rows and columns are shared out.
+// Every element of a product is one chain of fused multiply-adds over at most kGemmDepth (ops/gemm_problem.h) values of
+// k, in their order, from zero; longer sums are such chains, added in their order. So a product has the same bits on
+// every ISA, for any strides, and however its rows and columns are shared out.
 #pragma once
 #include <cstdint>
 
@@ -27,9 +27,6 @@ struct GemmBlock {
 };
 
 inline constexpr int kGemmDtypes = 2;  // float32, float64
-
-// Most values of k that one chain adds. The same for every ISA and machine, because it decides the bits.
-inline constexpr int64_t kGemmDepth = 512;
 
 }  // namespace rusttorch
 

@@ -1,7 +1,7 @@
 """mm, addmm, bmm, baddbmm, linear and linear_act: products of matrices.
 
 float32 and float64 run our kernels for any strides; one element is a sum of multiply-adds in the order of the inner
-dimension, in blocks of at most 512 (dot products of one row: 64 sums side by side). So it has the same bits for any
+dimension, in blocks of at most 384 (dot products of one row: 64 sums side by side). So it has the same bits for any
 number of threads and on every instruction set. ``alpha`` other than 1, ``beta`` other than 0 and 1, empty dimensions
 and other dtypes are handed to ATen.
 """
