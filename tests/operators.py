@@ -27,9 +27,12 @@ OVERLOADS = overloads()
 INPLACE = [name for name in OVERLOADS if name.split(".")[0].endswith("_")]
 EVERY_OUT = [name for name in OVERLOADS if OVERLOADS[name]._schema.is_mutable and name not in INPLACE]
 FUNCTIONAL = [name for name in OVERLOADS if name not in INPLACE and name not in EVERY_OUT]
-# Of the operators whose result has the operands' shape; test_reductions.py has the others.
+PRODUCTS = {row.name for row in rows() if row.family == "product"}
+# Of the operators whose result has the operands' shape; test_reductions.py and test_products.py have the others.
 OUT = [
-    name for name in EVERY_OUT if name.split(".")[0] not in {row.name for row in rows() if row.family == "reduction"}
+    name
+    for name in EVERY_OUT
+    if name.split(".")[0] not in {row.name for row in rows() if row.family in ("reduction", "product")}
 ]
 
 
@@ -73,6 +76,8 @@ def arguments(overload: Any, shape: tuple[int, ...] = (3, 4), dtype: torch.dtype
         return entropy_arguments(overload, shape, dtype)
     if "_norm" in overload._schema.name:
         return normalization_arguments(overload, shape, dtype)
+    if overload._schema.name.removeprefix("rusttorch::") in PRODUCTS:
+        return product_arguments(overload, shape, dtype)
     positional: list[Any] = []
     keywords: dict[str, Any] = {}
     for argument in overload._schema.arguments:
@@ -95,6 +100,24 @@ def arguments(overload: Any, shape: tuple[int, ...] = (3, 4), dtype: torch.dtype
             value = SCALARS[argument.name]
         if isinstance(value, torch.dtype) and argument.name == "input_dtype":
             value = dtype
+        if argument.kwarg_only:
+            keywords[argument.name] = value
+        else:
+            positional.append(value)
+    return positional, keywords
+
+
+def product_arguments(overload: Any, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[list, dict]:
+    """The same for products of matrices, all of them square or batches of square ones."""
+    side = (shape[-1], shape[-1])
+    matrix = (2, *side) if "bmm" in overload._schema.name else side
+    positional, keywords = [], {}
+    for argument in overload._schema.arguments:
+        value = torch.rand(matrix, dtype=torch.float64).to(dtype) if str(argument.type) == "Tensor" else 1
+        if argument.name == "bias":
+            value = torch.rand(shape[-1], dtype=torch.float64).to(dtype)
+        elif argument.name == "activation":
+            value = "gelu"
         if argument.kwarg_only:
             keywords[argument.name] = value
         else:

@@ -20,7 +20,9 @@ ALL_ROWS = rows()
 # Reductions but logsumexp have tests of their own: test_reductions.py.
 REDUCTIONS = tuple(row for row in ALL_ROWS if row.family == "reduction" and row.name != "logsumexp")
 # What draws random numbers of its own cannot be compared with torch's: test_dropout.py.
-ROWS = tuple(row for row in ALL_ROWS if row not in REDUCTIONS and row.family != "dropout")
+# Nor do products have operands of one shape: test_products.py.
+PRODUCTS = tuple(row for row in ALL_ROWS if row.family == "product")
+ROWS = tuple(row for row in ALL_ROWS if row not in REDUCTIONS + PRODUCTS and row.family != "dropout")
 ALL_NAMES = [row.name for row in ROWS]
 # Losses of class indices: their second tensor is an integer one, of another shape. What the tests of NAMES have for the
 # others, test_entropy.py has for them.

@@ -113,6 +113,9 @@ for name in torchext.functional.__all__:
     arguments |= dict.fromkeys(("add", "sub", "mul", "div"), (x, x))
     arguments |= dict.fromkeys(("layer_norm", "rms_norm"), (x.view(-1, 64), (64,)))
     arguments |= dict.fromkeys(torchext.functional.losses.__all__, (x.sigmoid(), x.sigmoid()))
+    for product in torchext.functional.products.__all__:
+        square = x[:1 << 18].view(*([1] if "bmm" in product else []), 512, 512)
+        arguments[product] = (square,) * (3 if "add" in product else 2)
     function(*arguments.get(name, (x,)))
 check()
 """

@@ -22,7 +22,7 @@ ALIASES = {"swish": "silu"}
 OWN = {
     "_weighted_mse_loss", "_weighted_l1_loss", "_weighted_huber_loss",
     "_weighted_mse_loss_backward", "_weighted_l1_loss_backward", "_weighted_huber_loss_backward",
-    "softsign", "softsign_backward", "fused_multiply_add",
+    "softsign", "softsign_backward", "fused_multiply_add", "linear_act",
     "l1_loss_backward", "binary_cross_entropy_with_logits_backward", "_logsumexp_backward",
     "_cross_entropy_forward", "_cross_entropy_backward", "_nll_loss_forward",
 }  # fmt: skip
@@ -76,7 +76,8 @@ def test_row(name):
         operator, _, overload = qualified.partition(".")
         packet = torch.ops.rusttorch if operator in OWN else torch.ops.aten
         assert (overload or "default") in getattr(packet, operator).overloads(), qualified
-    assert row.family in ("arithmetic", "activation", "softmax", "reduction", "loss", "normalization", "dropout")
+    families = "arithmetic activation softmax reduction loss normalization dropout product"
+    assert row.family in families.split()
     assert opinfos(row)
     for case in row.bench_inputs(100, torch.float32):
         result, original = (f(*case.args, **case.kwargs) for f in (row.function, row.original))
@@ -130,6 +131,8 @@ NOT_OURS = {
     "max": {"other", "out", "dim_max"}, "min": {"other", "out", "dim_min"},
     "var": {"default", "dim", "out"}, "std": {"default", "dim", "out"},
     "native_layer_norm": {"out"}, "native_dropout": {"out"},
+    "linear": {"out"},
+    **{name: {"dtype", "dtype_out"} for name in ("mm", "addmm", "bmm", "baddbmm")},  # results of a wider dtype
 }  # fmt: skip
 
 

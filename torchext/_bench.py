@@ -196,6 +196,8 @@ def _limit(cell: Cell, args: tuple[Any, ...], out: Tensor, backward: bool) -> fl
     elements = max(out.numel(), args[0].numel())  # of a reduction, the input's
     if cell.name == "linear_cross_entropy":  # logits; the products are the library's, and as many as without us
         elements = args[0].shape[0] * args[1].shape[0]
+    if cell.family == "product":  # multiply-adds
+        elements = out.numel() * args[1 if "add" in cell.name else 0].shape[-1]
     if cell.name == "nll_loss":  # a cache line of each row
         inputs = min(inputs, 64 * args[1].numel() + _bench_limits.tensor_bytes(args[1]))
     output = _bench_limits.tensor_bytes(out) if cell.family != "dropout" else inputs

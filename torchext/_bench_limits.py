@@ -34,6 +34,7 @@ class Work(NamedTuple):
 #   piecewise    13  clamp, interval 4, u^2, polynomial of degree 7 (6: one less); look-ups are not counted
 # Additions count at the rate of multiply-adds; a CPU with separate adders may exceed the limit a little. float64 needs
 # longer polynomials than the float32 ones counted here: its fractions read too low.
+PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "linear", "linear_act")
 FORWARD = {
     "add": Work(1),
     "sub": Work(1),
@@ -77,6 +78,9 @@ FORWARD = {
     "layer_norm": Work(6),  # sum 1, squares 2, normal 2, weight and bias 1
     "rms_norm": Work(3),
     "dropout": Work(8),  # Philox4x32 of 7 rounds: 28 multiplications for four vectors, and the scale
+    **dict.fromkeys(
+        PRODUCTS, Work(1)
+    ),  # for each multiply-add of the product; the activation of linear_act is not counted
 }
 # grad_input from grad_output and the saved tensor (the result for relu, selu, sigmoid, tanh and the softmaxes).
 BACKWARD = {
@@ -111,6 +115,7 @@ BACKWARD = {
     "layer_norm": Work(12),  # normal 2, g 1, its sums 2, those of the parameters 2; gradient 5
     "rms_norm": Work(7),
     "dropout": Work(1),
+    **dict.fromkeys(PRODUCTS, Work(2)),
 }
 
 

@@ -32,8 +32,8 @@ class Row:
         function: ours.
         original: what it replaces; same signature, same meaning.
         aten_overloads: the ATen operators it stands for, ``"gelu"`` or ``"add.Tensor"``.
-        family: ``"arithmetic"``, ``"activation"``, ``"softmax"``, ``"reduction"``, ``"loss"``, ``"normalization"``
-            or ``"dropout"``.
+        family: ``"arithmetic"``, ``"activation"``, ``"softmax"``, ``"reduction"``, ``"loss"``, ``"normalization"``,
+            ``"dropout"`` or ``"product"``.
         opinfo: name of PyTorch's own test description (``op_db``), or None where there is none.
         bench_inputs: calls to measure, for about n elements of a dtype.
         counters: decision points that count its forward calls.
@@ -145,6 +145,35 @@ def scaled(n: int, dtype: torch.dtype) -> list[Case]:
 def normalized(n: int, dtype: torch.dtype) -> list[Case]:
     """The same with a bias."""
     return [Case(label, (*args, torch.randn(args[1]).to(dtype)), kwargs) for label, args, kwargs in scaled(n, dtype)]
+
+
+def products(n: int, dtype: torch.dtype) -> list[Case]:
+    """Two square matrices of about n elements, at most 2048 x 2048, and the second one transposed."""
+    side = min(max(1, round(n**0.5)), 2048)
+    a, b = torch.randn(side, side).to(dtype), torch.randn(side, side).to(dtype)
+    return [Case(f"({side},{side})", (a, b), {}), Case(f"({side},{side}).T", (a, b.t()), {})]
+
+
+def added_products(n: int, dtype: torch.dtype) -> list[Case]:
+    """The same, added to one row."""
+    return [Case(case.label, (case.args[0][0].clone(), *case.args), {}) for case in products(n, dtype)]
+
+
+def batched_products(n: int, dtype: torch.dtype) -> list[Case]:
+    """Four of a quarter of the elements each."""
+    cases = products(max(1, n // 4), dtype)
+    return [Case(f"4 {c.label}", tuple(x.expand(4, *x.shape).contiguous() for x in c.args), {}) for c in cases[:1]]
+
+
+def added_batched_products(n: int, dtype: torch.dtype) -> list[Case]:
+    """The same, added to one row."""
+    return [Case(case.label, (case.args[0][0, 0].clone(), *case.args), {}) for case in batched_products(n, dtype)]
+
+
+def linears(n: int, dtype: torch.dtype) -> list[Case]:
+    """A square matrix of about n elements through a square weight, with a bias."""
+    (x, weight), *_ = (case.args for case in products(n, dtype))
+    return [Case(f"({len(x)},{len(x)})", (x, weight, weight[0].clone()), {})]
 
 
 def drop_in(

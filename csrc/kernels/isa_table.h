@@ -7,6 +7,7 @@
 #include "instances_activations.h"
 #include "instances_arithmetic.h"
 #include "instances_dropout.h"
+#include "instances_gemm.h"
 #include "instances_logsumexp.h"
 #include "instances_losses.h"
 #include "instances_normalization.h"
@@ -146,6 +147,19 @@ constexpr KernelTable make_table() {
   RUSTTORCH_KERNELS(kFloat64, double)
   RUSTTORCH_KERNELS(kBFloat16, bfloat16)
   RUSTTORCH_KERNELS(kFloat16, float16)
+#undef RUSTTORCH_KERNELS
+
+#define RUSTTORCH_KERNELS(index, T)                \
+  table.gemm_block[index] = gemm_block<T>;         \
+  table.gemm_few_rows[index] = gemm_few_rows<T>;   \
+  table.gemm_dots[index] = gemm_dots<T>;           \
+  table.gemm_pack[index] = gemm_pack<T>;           \
+  table.gemm_pack_rows[index] = gemm_pack_rows<T>; \
+  table.gemm_width[index] = GemmTile<T>::columns;  \
+  table.gemm_rows[index] = GemmTile<T>::rows;      \
+  table.gemm_pitch[index] = GemmTile<T>::pitch;
+  RUSTTORCH_KERNELS(kFloat32, float)
+  RUSTTORCH_KERNELS(kFloat64, double)
 #undef RUSTTORCH_KERNELS
   return table;
 }

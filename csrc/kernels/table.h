@@ -6,6 +6,7 @@
 #include "activations.h"
 #include "arithmetic.h"
 #include "dropout.h"
+#include "gemm.h"
 #include "logsumexp.h"
 #include "losses.h"
 #include "normalization.h"
@@ -84,6 +85,14 @@ using DropoutKernel = void (*)(void* out, uint8_t* mask, const void* in, int64_t
                                const DropoutParameters&);
 using DropoutBackwardKernel = void (*)(void* grad_input, const void* grad_output, const uint8_t* mask, int64_t n,
                                        double scale);
+// c (+)= a b for one block; see gemm.h.
+using GemmBlockKernel = void (*)(const GemmBlock&);
+// packed: panels of [k][gemm_width], panel_stride apart, from the elements b[i * k_stride + j * column_stride].
+using GemmPackKernel = void (*)(void* packed, int64_t panel_stride, const void* b, int64_t k_stride,
+                                int64_t column_stride, int64_t k, int64_t columns);
+// packed: the tiles of `rows` rows, from the elements a[i * row_stride + j * k_stride].
+using GemmPackRowsKernel = void (*)(void* packed, const void* a, int64_t row_stride, int64_t k_stride, int64_t k,
+                                    int64_t rows);
 
 struct KernelTable {
   const char* name;  // "scalar", "avx2", "avx512", "neon"
@@ -144,6 +153,12 @@ struct KernelTable {
 #undef RUSTTORCH_ROW
   DropoutKernel dropout[kFloatingDtypes];
   DropoutBackwardKernel dropout_backward[kFloatingDtypes];
+  // Products: float32 and float64.
+  GemmBlockKernel gemm_block[kGemmDtypes], gemm_few_rows[kGemmDtypes], gemm_dots[kGemmDtypes];
+  GemmPackKernel gemm_pack[kGemmDtypes];
+  GemmPackRowsKernel gemm_pack_rows[kGemmDtypes];
+  int64_t gemm_width[kGemmDtypes];                          // columns of a panel
+  int64_t gemm_rows[kGemmDtypes], gemm_pitch[kGemmDtypes];  // most rows of a tile, and what a packed one takes per k
 };
 
 }  // namespace rusttorch

@@ -46,6 +46,7 @@
 //   reduce_add(v) reduce_max(v)              reduce_max: any NaN gives NaN
 //   reduce_max_number(v)                     floating point; with a NaN anything
 //   reduce_add_rows(rows) reduce_max_number_rows(rows)   Vec of reduce_add(rows[k]), k < lanes; floating point
+//   transpose(Vec<T> (&rows)[lanes])         floating point: lane j of row i and lane i of row j change places
 #pragma once
 
 #include "types.h"

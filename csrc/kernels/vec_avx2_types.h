@@ -1,4 +1,4 @@
-// Vec and Mask for AVX2 + FMA + F16C: 256 bits: the types, and how they are loaded and stored.
+// Vec and Mask for AVX2 + FMA + F16C: 256 bits: the types, how they are loaded and stored, and transposed.
 #pragma once
 #include "vec.h"
 
@@ -150,5 +150,34 @@ struct Vec<int64_t> {
     _mm256_maskstore_epi64(reinterpret_cast<long long*>(p), first_lanes_64(n), raw);
   }
 };
+
+RUSTTORCH_INLINE void transpose(Vec<float> (&rows)[8]) {
+  __m256 a[8], b[8];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i += 2) {
+    a[i] = _mm256_unpacklo_ps(rows[i].raw, rows[i + 1].raw);
+    a[i + 1] = _mm256_unpackhi_ps(rows[i].raw, rows[i + 1].raw);
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i += 4) {  // b[i + j]: elements j and 4 + j of rows i to i + 3
+    b[i] = _mm256_shuffle_ps(a[i], a[i + 2], 0x44);
+    b[i + 1] = _mm256_shuffle_ps(a[i], a[i + 2], 0xee);
+    b[i + 2] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0x44);
+    b[i + 3] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0xee);
+  }
+#pragma GCC unroll 8
+  for (int j = 0; j < 4; ++j) {
+    rows[j].raw = _mm256_permute2f128_ps(b[j], b[4 + j], 0x20);
+    rows[4 + j].raw = _mm256_permute2f128_ps(b[j], b[4 + j], 0x31);
+  }
+}
+RUSTTORCH_INLINE void transpose(Vec<double> (&rows)[4]) {
+  const __m256d a = _mm256_unpacklo_pd(rows[0].raw, rows[1].raw), b = _mm256_unpackhi_pd(rows[0].raw, rows[1].raw);
+  const __m256d c = _mm256_unpacklo_pd(rows[2].raw, rows[3].raw), d = _mm256_unpackhi_pd(rows[2].raw, rows[3].raw);
+  rows[0].raw = _mm256_permute2f128_pd(a, c, 0x20);
+  rows[1].raw = _mm256_permute2f128_pd(b, d, 0x20);
+  rows[2].raw = _mm256_permute2f128_pd(a, c, 0x31);
+  rows[3].raw = _mm256_permute2f128_pd(b, d, 0x31);
+}
 
 }  // namespace rusttorch::RUSTTORCH_ISA

@@ -1,4 +1,4 @@
-// Vec and Mask for AVX-512 (F, DQ, BW, VL): 512 bits: the types, and how they are loaded and stored.
+// Vec and Mask for AVX-512 (F, DQ, BW, VL): 512 bits: the types, how they are loaded and stored, and transposed.
 #pragma once
 #include "vec.h"
 
@@ -135,5 +135,52 @@ struct Vec<int64_t> {
   RUSTTORCH_INLINE void store(int64_t* p) const { _mm512_storeu_si512(p, raw); }
   RUSTTORCH_INLINE void store(int64_t* p, int64_t n) const { _mm512_mask_storeu_epi64(p, first_lanes_64(n), raw); }
 };
+
+// Pairs, pairs of pairs, then quarters of 128 bits: 64 shuffles (doubles: 24).
+RUSTTORCH_INLINE void transpose(Vec<float> (&rows)[16]) {
+  __m512 a[16], b[16];
+#pragma GCC unroll 8
+  for (int i = 0; i < 16; i += 2) {
+    a[i] = _mm512_unpacklo_ps(rows[i].raw, rows[i + 1].raw);
+    a[i + 1] = _mm512_unpackhi_ps(rows[i].raw, rows[i + 1].raw);
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < 16; i += 4) {  // b[i + j]: elements j, 4 + j, 8 + j, 12 + j of rows i to i + 3
+    b[i] = _mm512_shuffle_ps(a[i], a[i + 2], 0x44);
+    b[i + 1] = _mm512_shuffle_ps(a[i], a[i + 2], 0xee);
+    b[i + 2] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0x44);
+    b[i + 3] = _mm512_shuffle_ps(a[i + 1], a[i + 3], 0xee);
+  }
+#pragma GCC unroll 8
+  for (int j = 0; j < 4; ++j) {
+    const __m512 even_low = _mm512_shuffle_f32x4(b[j], b[4 + j], 0x88);  // columns j and 8 + j of rows 0 to 7
+    const __m512 even_high = _mm512_shuffle_f32x4(b[8 + j], b[12 + j], 0x88);
+    const __m512 odd_low = _mm512_shuffle_f32x4(b[j], b[4 + j], 0xdd);  // columns 4 + j and 12 + j
+    const __m512 odd_high = _mm512_shuffle_f32x4(b[8 + j], b[12 + j], 0xdd);
+    rows[j].raw = _mm512_shuffle_f32x4(even_low, even_high, 0x88);
+    rows[4 + j].raw = _mm512_shuffle_f32x4(odd_low, odd_high, 0x88);
+    rows[8 + j].raw = _mm512_shuffle_f32x4(even_low, even_high, 0xdd);
+    rows[12 + j].raw = _mm512_shuffle_f32x4(odd_low, odd_high, 0xdd);
+  }
+}
+RUSTTORCH_INLINE void transpose(Vec<double> (&rows)[8]) {
+  __m512d a[8];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i += 2) {
+    a[i] = _mm512_unpacklo_pd(rows[i].raw, rows[i + 1].raw);
+    a[i + 1] = _mm512_unpackhi_pd(rows[i].raw, rows[i + 1].raw);
+  }
+#pragma GCC unroll 8
+  for (int j = 0; j < 2; ++j) {
+    const __m512d even_low = _mm512_shuffle_f64x2(a[j], a[2 + j], 0x88);  // columns j and 4 + j of rows 0 to 3
+    const __m512d even_high = _mm512_shuffle_f64x2(a[4 + j], a[6 + j], 0x88);
+    const __m512d odd_low = _mm512_shuffle_f64x2(a[j], a[2 + j], 0xdd);  // columns 2 + j and 6 + j
+    const __m512d odd_high = _mm512_shuffle_f64x2(a[4 + j], a[6 + j], 0xdd);
+    rows[j].raw = _mm512_shuffle_f64x2(even_low, even_high, 0x88);
+    rows[2 + j].raw = _mm512_shuffle_f64x2(odd_low, odd_high, 0x88);
+    rows[4 + j].raw = _mm512_shuffle_f64x2(even_low, even_high, 0xdd);
+    rows[6 + j].raw = _mm512_shuffle_f64x2(odd_low, odd_high, 0xdd);
+  }
+}
 
 }  // namespace rusttorch::RUSTTORCH_ISA

@@ -1,4 +1,4 @@
-// Vec and Mask for NEON (aarch64): 128 bits: the types, and how they are loaded and stored.
+// Vec and Mask for NEON (aarch64): 128 bits: the types, how they are loaded and stored, and transposed.
 #pragma once
 #include "vec.h"
 
@@ -152,5 +152,19 @@ struct Vec<int64_t> {
     copy.move_to(p, n);
   }
 };
+
+RUSTTORCH_INLINE void transpose(Vec<float> (&rows)[4]) {
+  const float32x4_t a = vtrn1q_f32(rows[0].raw, rows[1].raw), b = vtrn2q_f32(rows[0].raw, rows[1].raw);
+  const float32x4_t c = vtrn1q_f32(rows[2].raw, rows[3].raw), d = vtrn2q_f32(rows[2].raw, rows[3].raw);
+  rows[0].raw = vcombine_f32(vget_low_f32(a), vget_low_f32(c));
+  rows[1].raw = vcombine_f32(vget_low_f32(b), vget_low_f32(d));
+  rows[2].raw = vcombine_f32(vget_high_f32(a), vget_high_f32(c));
+  rows[3].raw = vcombine_f32(vget_high_f32(b), vget_high_f32(d));
+}
+RUSTTORCH_INLINE void transpose(Vec<double> (&rows)[2]) {
+  const float64x2_t a = vzip1q_f64(rows[0].raw, rows[1].raw), b = vzip2q_f64(rows[0].raw, rows[1].raw);
+  rows[0].raw = a;
+  rows[1].raw = b;
+}
 
 }  // namespace rusttorch::RUSTTORCH_ISA

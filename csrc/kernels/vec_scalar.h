@@ -368,4 +368,7 @@ RUSTTORCH_INLINE T reduce_max_number(Vec<T> v) {
   return v.raw;
 }
 
+RUSTTORCH_INLINE void transpose(Vec<float> (&)[1]) {}
+RUSTTORCH_INLINE void transpose(Vec<double> (&)[1]) {}
+
 }  // namespace rusttorch::RUSTTORCH_ISA

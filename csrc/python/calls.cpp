@@ -2,8 +2,11 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/add_ops.h>
+#include <ATen/ops/addmm_ops.h>
+#include <ATen/ops/baddbmm_ops.h>
 #include <ATen/ops/binary_cross_entropy_ops.h>
 #include <ATen/ops/binary_cross_entropy_with_logits_ops.h>
+#include <ATen/ops/bmm_ops.h>
 #include <ATen/ops/cross_entropy_loss_ops.h>
 #include <ATen/ops/div_ops.h>
 #include <ATen/ops/elu_ops.h>
@@ -11,8 +14,10 @@
 #include <ATen/ops/huber_loss_ops.h>
 #include <ATen/ops/l1_loss_ops.h>
 #include <ATen/ops/leaky_relu_ops.h>
+#include <ATen/ops/linear_ops.h>
 #include <ATen/ops/log_softmax_ops.h>
 #include <ATen/ops/logsumexp_ops.h>
+#include <ATen/ops/mm_ops.h>
 #include <ATen/ops/mse_loss_ops.h>
 #include <ATen/ops/mul_ops.h>
 #include <ATen/ops/nll_loss_nd_ops.h>
@@ -25,6 +30,7 @@
 #include <torch/csrc/utils/pybind.h>
 
 #include "../ops/cross_entropy_run.h"
+#include "../ops/linear.h"
 #include "../ops/own_schemas.h"
 #include "../ops/registration.h"
 #include "../ops/weighted_losses.h"
@@ -156,6 +162,13 @@ void register_calls(py::module_& module) {
              "The sum of the losses of these logits, which their gradient times `scale` replaces.");
   bind<nll_loss_nd>(module, "nll_loss_nd", input, py::arg("target"), py::arg("weight"), py::arg("reduction"),
                     py::arg("ignore_index"));
+
+  bind<mm>(module, "mm", input, py::arg("mat2"));
+  bind<bmm>(module, "bmm", input, py::arg("mat2"));
+  bind<addmm>(module, "addmm", input, py::arg("mat1"), py::arg("mat2"), py::arg("beta"), py::arg("alpha"));
+  bind<baddbmm>(module, "baddbmm", input, py::arg("batch1"), py::arg("batch2"), py::arg("beta"), py::arg("alpha"));
+  bind<linear>(module, "linear", input, py::arg("weight"), py::arg("bias"));
+  bind<ops::linear_act>(module, "linear_act", input, py::arg("weight"), py::arg("bias"), py::arg("activation"));
 
   bind<mse_loss>(module, "mse_loss", input, target, reduction);
   bind<l1_loss>(module, "l1_loss", input, target, reduction);

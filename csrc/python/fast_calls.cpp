@@ -8,9 +8,11 @@
 #include <ATen/ops/add_ops.h>
 #include <ATen/ops/binary_cross_entropy_ops.h>
 #include <ATen/ops/binary_cross_entropy_with_logits_ops.h>
+#include <ATen/ops/bmm_ops.h>
 #include <ATen/ops/div_ops.h>
 #include <ATen/ops/huber_loss_ops.h>
 #include <ATen/ops/l1_loss_ops.h>
+#include <ATen/ops/mm_ops.h>
 #include <ATen/ops/mse_loss_ops.h>
 #include <ATen/ops/mul_ops.h>
 #include <ATen/ops/smooth_l1_loss_ops.h>
@@ -150,6 +152,22 @@ PyObject* binary(PyObject*, PyObject* const* args, Py_ssize_t count) {
   END_HANDLE_TH_ERRORS
 }
 
+template <class Aten>
+PyObject* product(PyObject*, PyObject* const* args, Py_ssize_t count) {
+  HANDLE_TH_ERRORS
+  if (count != 2 || !is_plain_tensor(args[0]) || !is_plain_tensor(args[1]) || is_active_mode()) {
+    Py_RETURN_NOTIMPLEMENTED;
+  }
+  const Tensor &input = THPVariable_Unpack(args[0]), &other = THPVariable_Unpack(args[1]);
+  Tensor result;
+  {
+    pybind11::gil_scoped_release release;
+    result = handle<Aten>().call(input, other);
+  }
+  return THPVariable_Wrap(std::move(result));
+  END_HANDLE_TH_ERRORS
+}
+
 // `reduction` as at::Reduction numbers it, or -1.
 int64_t reduction_from(PyObject* object) {
   if (!PyUnicode_CheckExact(object)) return -1;
@@ -204,6 +222,8 @@ PyMethodDef fast_methods[] = {
     method("sub", &binary<at::_ops::sub_Tensor, at::_ops::sub_Scalar>),
     method("mul", &binary<at::_ops::mul_Tensor, at::_ops::mul_Scalar>),
     method("div", &binary<at::_ops::div_Tensor, at::_ops::div_Scalar>),
+    method("mm", &product<at::_ops::mm>),
+    method("bmm", &product<at::_ops::bmm>),
     method("mse_loss", &loss<at::_ops::mse_loss, 3>),
     method("l1_loss", &loss<at::_ops::l1_loss, 3>),
     method("smooth_l1_loss", &loss<at::_ops::smooth_l1_loss, 4>),

@@ -266,6 +266,24 @@ void check_to_doubles(Failures& failures) {
     }
   }
 }
+template <class T>
+void check_transpose(Failures& failures) {
+  constexpr int lanes = Vec<T>::lanes;
+  Vec<T> rows[lanes];
+  for (int i = 0; i < lanes; ++i) {
+    T values[lanes];
+    for (int j = 0; j < lanes; ++j) values[j] = T(100 * i + j);
+    rows[i] = Vec<T>::load(values);
+  }
+  transpose(rows);
+  for (int i = 0; i < lanes; ++i) {
+    T got[lanes];
+    rows[i].store(got);
+    for (int j = 0; j < lanes; ++j) {
+      if (got[j] != T(100 * j + i)) report<T>(failures, "transpose", j, got[j], T(100 * j + i), T(i), 0, 0);
+    }
+  }
+}
 void check_masks_and_reductions(Failures& failures) {
   check_mask<float>(failures);
   check_mask<double>(failures);
@@ -279,6 +297,8 @@ void check_masks_and_reductions(Failures& failures) {
   check_first_set<double>(failures);
   check_to_doubles<float>(failures);
   check_to_doubles<double>(failures);
+  check_transpose<float>(failures);
+  check_transpose<double>(failures);
 }
 
 void check_table(Failures& failures) {

@@ -16,6 +16,7 @@ from torchext.functional import (
     activations,
     arithmetic,
     losses,
+    products,
     reductions,
 )
 from torchext.functional._entropy import *  # noqa: F403
@@ -26,11 +27,12 @@ from torchext.functional._softmax import *  # noqa: F403
 from torchext.functional.activations import *  # noqa: F403
 from torchext.functional.arithmetic import *  # noqa: F403
 from torchext.functional.losses import *  # noqa: F403
+from torchext.functional.products import *  # noqa: F403
 from torchext.functional.reductions import *  # noqa: F403
 
 if not TYPE_CHECKING:  # a type checker follows the imports above, but not this sum
     __all__ = [
         *arithmetic.__all__, *activations.__all__, *_softmax.__all__, *reductions.__all__, *_logsumexp.__all__,
         *losses.__all__, *_entropy.__all__, *_linear_entropy.__all__,
-        *_normalization.__all__,
+        *_normalization.__all__, *products.__all__,
     ]  # fmt: skip

@@ -281,8 +281,18 @@ EMULATE(__m512, _mm512_shuffle_ps, float, 16, (k % 4 < 2 ? a : b).get<float>(k /
         __m512 a, __m512 b, int order)
 EMULATE(__m512d, _mm512_shuffle_f64x2, int64_t, 8, QUARTERS, __m512d a, __m512d b, int order)
 EMULATE(__m512i, _mm512_shuffle_i64x2, int64_t, 8, QUARTERS, __m512i a, __m512i b, int order)
+// Within each quarter: pairs of the lower or upper two elements of a and b; two elements of a, then two of b.
+#define PAIRS(T, start) \
+  ((k % 2 ? b : a).get<T>(k / (16 / int(sizeof(T))) * (16 / int(sizeof(T))) + start + k % (16 / int(sizeof(T))) / 2))
+EMULATE(__m512, _mm512_unpacklo_ps, float, 16, PAIRS(float, 0), __m512 a, __m512 b)
+EMULATE(__m512, _mm512_unpackhi_ps, float, 16, PAIRS(float, 2), __m512 a, __m512 b)
+EMULATE(__m512d, _mm512_unpacklo_pd, double, 8, PAIRS(double, 0), __m512d a, __m512d b)
+EMULATE(__m512d, _mm512_unpackhi_pd, double, 8, PAIRS(double, 1), __m512d a, __m512d b)
+EMULATE(__m512, _mm512_shuffle_ps, float, 16,
+        (k % 4 < 2 ? a : b).get<float>(k / 4 * 4 + ((order >> (2 * (k % 4))) & 3)), __m512 a, __m512 b, int order)
 
 #undef A
 #undef B
 #undef C
 #undef QUARTERS
+#undef PAIRS

@@ -1,0 +1,128 @@
+// Panels of b for the tiles of gemm.h. Included by it.
+#pragma once
+#include "map.h"
+
+namespace rusttorch::RUSTTORCH_ISA {
+
+// packed[k][lanes of a panel] from the `columns` <= lanes columns of b, contiguous along k; missing columns are zeros.
+template <class T, bool whole>
+RUSTTORCH_INLINE void pack_square(T* packed, int64_t width, const T* b, int64_t column_stride, int64_t k,
+                                  int64_t columns) {
+  using V = Vec<T>;
+  constexpr int lanes = V::lanes;
+  V x[lanes];
+  if constexpr (whole) {
+#pragma GCC unroll 16
+    for (int j = 0; j < lanes; ++j) x[j] = V::load(b + j * column_stride);
+  } else {
+#pragma GCC unroll 16
+    for (int j = 0; j < lanes; ++j) x[j] = j < columns ? V::load(b + j * column_stride, k) : V(T(0));
+  }
+  transpose(x);
+#pragma GCC unroll 16
+  for (int i = 0; i < lanes; ++i) {
+    if (whole || i < k) x[i].store(packed + i * width);
+  }
+}
+
+// The same for any number of columns, k and strides.
+template <class T>
+RUSTTORCH_INLINE void pack_transposed(T* packed, int64_t width, const T* b, int64_t column_stride, int64_t k,
+                                      int64_t columns) {
+  constexpr int lanes = Vec<T>::lanes;
+  int64_t i = 0;
+  if (columns >= lanes) {
+    for (; i + lanes <= k; i += lanes) pack_square<T, true>(packed + i * width, width, b + i, column_stride, 0, 0);
+  }
+  for (; i < k; i += lanes) {
+    const int64_t rest = k - i < lanes ? k - i : lanes;
+    pack_square<T, false>(packed + i * width, width, b + i, column_stride, rest, columns);
+  }
+}
+template <class T>
+RUSTTORCH_INLINE void pack_strided(T* packed, int64_t width, const T* b, int64_t k_stride, int64_t column_stride,
+                                   int64_t k, int64_t columns) {
+  constexpr int lanes = Vec<T>::lanes;
+  for (int64_t i = 0; i < k; ++i) {
+    for (int64_t v = 0; v < lanes; ++v) {
+      packed[i * width + v] = v < columns ? b[i * k_stride + v * column_stride] : T(0);
+    }
+  }
+}
+
+// packed: panels of [k][gemm_width], `panel_stride` apart, from b, element (k, column) at b[k * k_stride + column *
+// column_stride]. The last panel is filled up with zeros.
+template <class T>
+void gemm_pack(void* packed_, int64_t panel_stride, const void* b_, int64_t k_stride, int64_t column_stride, int64_t k,
+               int64_t columns) {
+  using V = Vec<T>;
+  constexpr int width = GemmTile<T>::columns, lanes = V::lanes;
+  T* const packed = static_cast<T*>(packed_);
+  const T* const b = static_cast<const T*>(b_);
+  if (column_stride == 1) {
+    for (int64_t i = 0; i < k; ++i) {  // whole rows: memory is read in its order
+      const T* const from = b + i * k_stride;
+      T* to = packed + i * width;
+      int64_t j = 0;
+      for (; j + width <= columns; j += width, to += panel_stride) {
+        V x[width / lanes];
+        load_block(from + j, x);
+        store_block(to, x);
+      }
+      for (int v = 0; j < columns && v < width; v += lanes) {
+        const int64_t left = columns - j - v;
+        (left <= 0 ? V(T(0)) : left < lanes ? V::load(from + j + v, left) : V::load(from + j + v)).store(to + v);
+      }
+    }
+    return;
+  }
+  for (int64_t j = 0; j < columns; j += lanes) {
+    const int64_t left = columns - j;
+    T* const to = packed + j / width * panel_stride + j % width;
+    const T* const from = b + j * column_stride;
+    if (k_stride == 1) pack_transposed(to, width, from, column_stride, k, left);
+    else pack_strided(to, width, from, k_stride, column_stride, k, left);
+  }
+  // What the loop did not reach of the last panel.
+  const int64_t reached = (columns + lanes - 1) / lanes * lanes;
+  for (int64_t j = reached; j % width != 0; j += lanes) {
+    for (int64_t i = 0; i < k; ++i) V(T(0)).store(packed + j / width * panel_stride + i * width + j % width);
+  }
+}
+
+// packed: the tiles of gemm_block for these rows, [k][pitch] each.
+template <class T>
+void gemm_pack_rows(void* packed_, const void* a_, int64_t row_stride, int64_t k_stride, int64_t k, int64_t rows) {
+  using V = Vec<T>;
+  constexpr int pitch = GemmTile<T>::pitch, lanes = V::lanes;
+  T* const packed = static_cast<T*>(packed_);
+  const T* const a = static_cast<const T*>(a_);
+  const int64_t tiles = (rows + GemmTile<T>::rows - 1) / GemmTile<T>::rows;
+  if (row_stride == 1) {
+    for (int64_t i = 0; i < k; ++i) {
+      for (int64_t tile = 0; tile < tiles; ++tile) {
+        const int64_t row = rows * tile / tiles, height = rows * (tile + 1) / tiles - row;
+        const T* const from = a + i * k_stride + row;
+        T* const to = packed + (tile * k + i) * pitch;
+        __builtin_prefetch(from + 8 * k_stride);  // rows may be pages apart
+#pragma GCC unroll 8
+        for (int v = 0; v < pitch; v += lanes) {
+          const int64_t left = height - v;
+          (left >= lanes ? V::load(from + v) : V::load(from + v, left > 0 ? left : 0)).store(to + v);
+        }
+      }
+    }
+    return;
+  }
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t row = rows * tile / tiles, height = rows * (tile + 1) / tiles - row;
+    const T* const from = a + row * row_stride;
+    T* const to = packed + tile * k * pitch;
+    for (int v = 0; v < pitch; v += lanes) {
+      if (k_stride == 1) pack_transposed(to + v, pitch, from + v * row_stride, row_stride, k, height - v);
+      else pack_strided(to + v, pitch, from + v * row_stride, k_stride, row_stride, k, height - v);
+    }
+  }
+}
+
+}  // namespace rusttorch::RUSTTORCH_ISA

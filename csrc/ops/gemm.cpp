@@ -1,0 +1,90 @@
+#include "gemm.h"
+
+#include "results.h"
+
+namespace rusttorch {
+namespace {
+
+// Nanoseconds of one core: multiply-adds at three vectors each (half of what two units do at 3 GHz), and what memory
+// brings.
+double compute_cost(double multiply_adds, int dtype) {
+  return multiply_adds / (kernels().float_lanes * (dtype == kFloat32 ? 3.0 : 1.5));
+}
+constexpr double kBytesPerNanosecond = 16;
+// Multiply-adds up to which threads share nothing: 160^3.
+constexpr double kSmallProduct = 4 << 20;
+
+int64_t threads_for(double nanoseconds) {
+  if (is_forked_child() || at::in_parallel_region()) return 1;
+  return std::clamp<int64_t>(static_cast<int64_t>(nanoseconds / kNanosecondsPerThread), 1, at::get_num_threads());
+}
+
+// Columns of b go to threads; each element of b is used once, or a few times.
+void run_few_rows(const GemmProblem& p, int dtype) {
+  const int64_t size = gemm_element_size(dtype);
+  const double cost = std::max(static_cast<double>(p.k * size) / kBytesPerNanosecond,
+                               compute_cost(static_cast<double>(p.k * p.rows), dtype));
+  for_each_range(p.columns, cost,
+                 [&](int64_t begin, int64_t end) { gemm_serial(p.columns_from(begin, end, size), dtype); });
+}
+
+// Each thread computes its share on its own: no memory, no waiting, and nothing is packed twice where columns are
+// shared.
+void run_shares(const GemmProblem& p, int dtype, int64_t threads) {
+  const int64_t size = gemm_element_size(dtype), width = kernels().gemm_width[dtype];
+  const int64_t panels = gemm_pieces(p.columns, width);
+  if (panels >= threads) {
+    at::parallel_for(0, panels, gemm_pieces(panels, threads), [&](int64_t begin, int64_t end) {
+      gemm_serial(p.columns_from(begin * width, std::min(end * width, p.columns), size), dtype);
+    });
+    return;
+  }
+  at::parallel_for(0, p.rows, gemm_pieces(p.rows, threads),
+                   [&](int64_t begin, int64_t end) { gemm_serial(p.rows_from(begin, end, size), dtype); });
+}
+
+}  // namespace
+
+void run_gemm(const GemmProblem& problem, int dtype) {
+  const GemmProblem p = problem.with_short_side_first();
+  if (takes_few_rows(p)) return run_few_rows(p, dtype);
+  const double multiply_adds = static_cast<double>(p.rows) * static_cast<double>(p.columns) * static_cast<double>(p.k);
+  const int64_t threads = threads_for(compute_cost(multiply_adds, dtype));
+  if (threads == 1 && multiply_adds < 1 << 20) return gemm_serial(p, dtype);
+  // Shared packing does not pay for small products, nor for few rows where each element of b is read in its order
+  // anyhow.
+  const bool few_rows = p.rows <= 32 && p.b_k_stride == 1 && p.columns >= 64 * threads;
+  if (threads > 1 && (multiply_adds < kSmallProduct || few_rows)) return run_shares(p, dtype, threads);
+  GemmWork work(p, dtype, threads);
+  const Tensor memory = empty_result({work.memory_bytes()}, at::kByte);
+  char* const data = static_cast<char*>(memory.data_ptr());
+  if (threads == 1) return work.run(data);
+  at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) work.run(data);
+  });
+}
+
+void run_gemm_batch(const GemmProblem& first, int64_t count, int64_t a_step, int64_t b_step, int64_t c_step,
+                    int dtype) {
+  const int64_t size = gemm_element_size(dtype);
+  const double multiply_adds =
+      static_cast<double>(first.rows) * static_cast<double>(first.columns) * static_cast<double>(first.k);
+  const double cost = compute_cost(multiply_adds, dtype);
+  const auto problem = [&](int64_t i) {
+    GemmProblem p = first;
+    p.a = static_cast<const char*>(p.a) + i * a_step * size;
+    p.b = static_cast<const char*>(p.b) + i * b_step * size;
+    p.c = static_cast<char*>(p.c) + i * c_step * size;
+    return p.with_short_side_first();
+  };
+  // Few large products: all threads on each.
+  if (count < 2 * at::get_num_threads() && cost > 20 * kNanosecondsPerThread) {
+    for (int64_t i = 0; i < count; ++i) run_gemm(problem(i), dtype);
+    return;
+  }
+  for_each_range(count, cost, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) gemm_serial(problem(i), dtype);
+  });
+}
+
+}  // namespace rusttorch

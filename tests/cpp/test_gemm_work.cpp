@@ -1,0 +1,169 @@
+// Whole products, as csrc/ops computes them: the promised chains, the same bits for any number of threads and on every
+// ISA, for sizes on both sides of every block.
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <thread>
+
+#include "../../csrc/ops/gemm_work.h"
+#include "isa_test.h"
+
+namespace rusttorch::test {
+namespace {
+
+class GemmWorkTest : public IsaTest {};
+
+struct Size {
+  int64_t rows, k, columns;
+};
+
+template <class T>
+std::vector<T> numbers(int64_t n, uint32_t seed) {
+  std::mt19937 generator(seed);
+  std::vector<T> values(n);
+  for (T& value : values) value = T(double(generator()) / 4294967296.0 * 2 - 1);
+  return values;
+}
+
+template <class T>
+struct Data {
+  Size size;
+  std::vector<T> a, b, bias, before;
+  Data(Size size_)
+      : size(size_),
+        a(numbers<T>(size.rows * size.k, 1)),
+        b(numbers<T>(size.k * size.columns, 2)),
+        bias(numbers<T>(size.columns, 3)),
+        before(numbers<T>(size.rows * size.columns, 4)) {}
+
+  // `layout`: bit 0 turns a, bit 1 turns b.
+  GemmProblem problem(int layout, std::vector<T>& c) const {
+    GemmProblem p{};
+    p.rows = size.rows, p.columns = size.columns, p.k = size.k;
+    p.a = a.data(), p.b = b.data(), p.c = c.data();
+    p.a_row_stride = layout & 1 ? 1 : size.k;
+    p.a_k_stride = layout & 1 ? size.rows : 1;
+    p.b_k_stride = layout & 2 ? 1 : size.columns;
+    p.b_column_stride = layout & 2 ? size.k : 1;
+    p.c_stride = size.columns;
+    return p;
+  }
+
+  // Chains of gemm_depth(k) values, added in their order.
+  std::vector<T> expected(const GemmProblem& p) const {
+    std::vector<T> c(size.rows * size.columns);
+    const int64_t depth = gemm_depth(size.k);
+    for (int64_t i = 0; i < size.rows; ++i) {
+      for (int64_t j = 0; j < size.columns; ++j) {
+        T sum = p.accumulate ? before[i * size.columns + j] : T(0);
+        for (int64_t start = 0; start < size.k; start += depth) {
+          T chain = 0;
+          for (int64_t k = start; k < std::min(start + depth, size.k); ++k) {
+            chain =
+                std::fma(a[i * p.a_row_stride + k * p.a_k_stride], b[k * p.b_k_stride + j * p.b_column_stride], chain);
+          }
+          if (start == 0 && p.bias) chain += bias[j];
+          sum = start == 0 && !p.accumulate ? chain : sum + chain;
+        }
+        c[i * size.columns + j] = sum;
+      }
+    }
+    return c;
+  }
+
+  std::vector<T> run(int layout, int store, int threads) const {
+    std::vector<T> c = store == 1 ? before : std::vector<T>(before.size(), T(NAN));
+    GemmProblem p = problem(layout, c);
+    p.accumulate = store == 1;
+    p.bias = store == 2 ? bias.data() : nullptr;
+    constexpr int dtype = std::is_same_v<T, float> ? kFloat32 : kFloat64;
+    if (threads == 0) {
+      gemm_serial(p.with_short_side_first(), dtype);
+      return c;
+    }
+    GemmWork work(p, dtype, threads);
+    std::vector<char> memory(work.memory_bytes());
+    std::vector<std::thread> others;
+    for (int i = 1; i < threads; ++i) others.emplace_back([&] { work.run(memory.data()); });
+    work.run(memory.data());
+    for (std::thread& thread : others) thread.join();
+    return c;
+  }
+};
+
+template <class T>
+void check(Size size) {
+  const Data<T> data(size);
+  for (int layout = 0; layout < 4; ++layout) {
+    const int store = int((size.rows + size.k + layout) % 3);
+    std::vector<T> c(data.before.size());
+    GemmProblem p = data.problem(layout, c);
+    p.accumulate = store == 1;
+    p.bias = store == 2 ? data.bias.data() : nullptr;
+    const std::vector<T> expected = data.expected(p);
+    for (const int threads : {0, 1, 2, 5}) {
+      if (threads == 0 && (takes_dots(p.with_short_side_first()))) continue;  // in another order
+      const std::vector<T> got = data.run(layout, store, threads);
+      ASSERT_TRUE(got == expected) << size.rows << "x" << size.k << "x" << size.columns << " layout " << layout
+                                   << " store " << store << " threads " << threads;
+    }
+  }
+}
+
+TEST_P(GemmWorkTest, ProductsAreTheirChains) {
+  const bool slow = kernels().float_lanes < 8;
+  for (const Size size : {Size{1, 1, 1}, Size{1, 70, 300}, Size{2, 9, 5000}, Size{4, 600, 33}, Size{5, 3, 1},
+                          Size{85, 40, 70}, Size{30, 383, 40}, Size{30, 384, 40}, Size{30, 385, 40}, Size{17, 1600, 65},
+                          Size{300, 8, 8}, Size{90, 30, 1100}, Size{1024, 20, 50}, Size{60, 1024, 48}}) {
+    check<float>(size);
+    if (!slow || size.rows * size.k * size.columns < 200000) check<double>(size);
+  }
+}
+
+// More than one stage in both directions.
+TEST_P(GemmWorkTest, StagesFollowEachOther) {
+  if (kernels().float_lanes < 8) GTEST_SKIP() << "slow, and nothing of it depends on the ISA";
+  check<float>({20, 7000, 700});
+  check<float>({20, 30, 80000});
+}
+
+// Stages of other columns, which do not wait for each other, among stages that do: many times, for the threads to meet
+// in every order.
+TEST_P(GemmWorkTest, ThreadsMayBeStagesApart) {
+  if (kernels().float_lanes < 8) GTEST_SKIP() << "slow, and nothing of it depends on the ISA";
+  const Data<float> data({1, 9000, 3000});
+  const std::vector<float> expected = data.run(0, 0, 1);
+  for (int round = 0; round < 20; ++round) ASSERT_TRUE(data.run(0, 0, 2 + round % 2) == expected);
+}
+
+template <class T>
+void check_dots() {
+  for (const int64_t k : {1, 15, 16, 17, 63, 64, 65, 200, 1000}) {
+    for (const int64_t columns : {1, 2, 3, 8}) {
+      const Data<T> data({1, k, columns});
+      const std::string isa = kernels().name;
+      const std::vector<T> here = data.run(2, 2, 0);
+      ASSERT_EQ(use_isa("scalar"), "");
+      const std::vector<T> scalar = data.run(2, 2, 0);
+      ASSERT_EQ(use_isa(isa), "");
+      ASSERT_TRUE(here == scalar) << k << " " << columns;
+      for (int64_t j = 0; j < columns; ++j) {
+        double sum = data.bias[j], magnitude = std::fabs(sum);
+        for (int64_t i = 0; i < k; ++i) {
+          sum += double(data.a[i]) * double(data.b[j * k + i]);
+          magnitude += std::fabs(double(data.a[i]) * double(data.b[j * k + i]));
+        }
+        ASSERT_NEAR(here[j], sum, magnitude * (double(k) / 32 + 6) * std::numeric_limits<T>::epsilon()) << k;
+      }
+    }
+  }
+}
+TEST_P(GemmWorkTest, DotsAreTheSameOnEveryIsa) {
+  check_dots<float>();
+  check_dots<double>();
+}
+
+RUSTTORCH_FOR_EACH_ISA(GemmWorkTest);
+
+}  // namespace
+}  // namespace rusttorch::test
