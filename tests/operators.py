@@ -76,7 +76,7 @@ def arguments(overload: Any, shape: tuple[int, ...] = (3, 4), dtype: torch.dtype
         return entropy_arguments(overload, shape, dtype)
     if "_norm" in overload._schema.name:
         return normalization_arguments(overload, shape, dtype)
-    if overload._schema.name.removeprefix("rusttorch::") in PRODUCTS:
+    if overload._schema.name.removeprefix("rusttorch::").removesuffix("_") in PRODUCTS:
         return product_arguments(overload, shape, dtype)
     positional: list[Any] = []
     keywords: dict[str, Any] = {}

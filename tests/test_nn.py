@@ -66,8 +66,8 @@ def silently(module, x: torch.Tensor) -> torch.Tensor:
 LOSSES = {"BCELoss", "BCEWithLogitsLoss", "HuberLoss", "L1Loss", "MSELoss", "SmoothL1Loss"}
 
 
-# Those of test_entropy.py, test_normalization.py and test_dropout.py.
-OTHERS = {"CrossEntropyLoss", "NLLLoss", "LayerNorm", "RMSNorm", "Dropout"}
+# Those of test_entropy.py, test_normalization.py, test_dropout.py and test_matmul.py.
+OTHERS = {"CrossEntropyLoss", "NLLLoss", "LayerNorm", "RMSNorm", "Dropout", "Linear", "LinearAct"}
 
 
 def test_every_module_is_tested():

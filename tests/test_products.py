@@ -11,10 +11,11 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import torchext
 
-NAMES = [row.name for row in PRODUCTS if "linear" not in row.name]
+NAMES = [row.name for row in PRODUCTS if "linear" not in row.name and row.name != "matmul"]
 LINEAR = ["linear", "linear_act"]
 near = {"rtol": 1e-4, "atol": 1e-4}  # sums of hundreds of products of normal numbers
-ACCELERATED = (torch.float32, torch.float64)
+FLOATING = (torch.float32, torch.float64)
+ACCELERATED = (*FLOATING, torch.int32, torch.int64)
 SIZES = [1, 2, 3, 4, 5, 7, 8, 13, 14, 15, 16, 17, 31, 32, 33, 47, 64, 65]
 
 
@@ -32,8 +33,8 @@ def arguments_of(name: str, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
     return torch.randn(b.shape[-1], dtype=a.dtype), a, b
 
 
-@pytest.mark.parametrize("dtype", [*ACCELERATED, torch.bfloat16, torch.int64, torch.complex64], ids=str)
-@pytest.mark.parametrize("name", [*NAMES, *LINEAR])
+@pytest.mark.parametrize("dtype", [*ACCELERATED, torch.bfloat16, torch.int8, torch.complex64], ids=str)
+@pytest.mark.parametrize("name", [*NAMES, *LINEAR, "matmul"])
 def test_sample_inputs(name, dtype, instruction_set):
     row = row_named(name)
     before = taken(name)
@@ -42,8 +43,11 @@ def test_sample_inputs(name, dtype, instruction_set):
         assert ours.error is stock.error, (sample, ours, stock)
         if stock.error is None:
             assert_same_form(ours.result, stock.result, sample)
-            torch.testing.assert_close(ours.result, stock.result, equal_nan=True)
-    assert (taken(name) > before) == (dtype in ACCELERATED)
+            # Of ten products up to 81, each rounded: 10 * 81 * 2^-25 is 2.4e-5.
+            wide = {"rtol": 1.3e-6, "atol": 3e-5} if dtype == torch.float32 else {}
+            torch.testing.assert_close(ours.result, stock.result, equal_nan=True, **wide)
+    is_ours = dtype in (FLOATING if name == "linear_act" else ACCELERATED)
+    assert (taken(name) > before) == is_ours
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -77,7 +81,7 @@ def in_layout(x: Tensor, layout: str) -> Tensor:
 LAYOUTS = ("contiguous", "transposed", "strided", "unaligned")
 
 
-@pytest.mark.parametrize("dtype", ACCELERATED, ids=str)
+@pytest.mark.parametrize("dtype", FLOATING, ids=str)
 @pytest.mark.parametrize("layout_b", LAYOUTS)
 @pytest.mark.parametrize("layout_a", LAYOUTS)
 def test_layouts_and_sizes(layout_a, layout_b, dtype, instruction_set, fast_path):
@@ -96,7 +100,7 @@ def test_layouts_and_sizes(layout_a, layout_b, dtype, instruction_set, fast_path
             result = torchext.mm(in_layout(a, layout_a), in_layout(b, layout_b))
             assert result.is_contiguous()
             assert bool(((result.double() - a.double() @ b.double()).abs() <= error_bound(a, b)).all()), (n, k, m)
-            if min(n, m) > 1:  # rows and columns alone may take dot products
+            if min(n, m) > 4:  # few rows or columns may take dot products
                 assert torch.equal(result, torchext.mm(a, b))
 
 
@@ -199,7 +203,7 @@ def test_destinations_that_are_operands():
 @pytest.mark.parametrize(
     "size", [(70, 200, 90), (300, 1100, 260), (16, 5000, 40), (600, 64, 33), (1, 900, 4000)], ids=str
 )
-@pytest.mark.parametrize("dtype", ACCELERATED, ids=str)
+@pytest.mark.parametrize("dtype", FLOATING, ids=str)
 def test_the_same_bits_for_any_number_of_threads(size, dtype):
     n, k, m = size
     for turned in (False, True):
@@ -267,6 +271,29 @@ def test_autocast_and_vmap(name):
     assert torch.equal(ours, stock)
     stacked = tuple(torch.stack([x, x + 1]) for x in arguments)
     torch.testing.assert_close(torch.vmap(row.function)(*stacked), torch.vmap(row.original)(*stacked))
+
+
+@pytest.mark.parametrize("name", ["addmm", "baddbmm"])
+def test_in_place(name, fast_path):
+    """On a tensor that fits, through views, under vmap and grad; torch's errors where it does not fit."""
+    a, b, summand = torch.randn(3, 6, 5), torch.randn(3, 5, 7), torch.randn(3, 6, 7)
+    if name == "addmm":
+        a, b, summand = a[0], b[0], summand[0]
+    ours, stock = (getattr(getattr(torch.ops, space), f"{name}_") for space in ("rusttorch", "aten"))
+    with fast_path(name):
+        for case in (lambda x: x.clone(), lambda x: torch.cat([x, x], -1)[..., :7]):
+            mine, theirs = case(summand), case(summand)
+            version = mine._version
+            assert ours(mine, a, b) is mine
+            assert mine._version == version + 1
+            torch.testing.assert_close(mine, stock(theirs, a, b))
+    for wrong in (summand[..., :3].clone(), summand[..., :1, :].clone(), summand.int(), summand.mT.clone()):
+        assert outcome(ours, wrong.clone(), a, b).error is outcome(stock, wrong.clone(), a, b).error is not None
+    stacked = [torch.stack([x, x + 1]) for x in (summand, a, b)]
+    results = [torch.vmap(lambda x, a, b, f=f: f(x.clone(), a, b))(*stacked) for f in (ours, stock)]
+    torch.testing.assert_close(*results)
+    gradients = [torch.func.grad(lambda x, f=f: f(x.clone(), a, b).square().sum())(summand) for f in (ours, stock)]
+    torch.testing.assert_close(*gradients)
 
 
 ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "silu", "tanh", "sigmoid")

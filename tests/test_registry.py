@@ -131,7 +131,7 @@ NOT_OURS = {
     "max": {"other", "out", "dim_max"}, "min": {"other", "out", "dim_min"},
     "var": {"default", "dim", "out"}, "std": {"default", "dim", "out"},
     "native_layer_norm": {"out"}, "native_dropout": {"out"},
-    "linear": {"out"},
+    "linear": {"out"}, "matmul": {"out"},
     **{name: {"dtype", "dtype_out"} for name in ("mm", "addmm", "bmm", "baddbmm")},  # results of a wider dtype
 }  # fmt: skip
 

@@ -154,6 +154,13 @@ def products(n: int, dtype: torch.dtype) -> list[Case]:
     return [Case(f"({side},{side})", (a, b), {}), Case(f"({side},{side}).T", (a, b.t()), {})]
 
 
+def stacked_products(n: int, dtype: torch.dtype) -> list[Case]:
+    """A batch of four matrices by one, and by four; about n elements in all."""
+    (a, b), *_ = (case.args for case in products(max(1, n // 4), dtype))
+    stack = a.expand(4, *a.shape).contiguous()
+    return [Case(f"4 ({len(a)},{len(a)}) x {count}", (stack, other), {}) for count, other in ((1, b), (4, stack))]
+
+
 def added_products(n: int, dtype: torch.dtype) -> list[Case]:
     """The same, added to one row."""
     return [Case(case.label, (case.args[0][0].clone(), *case.args), {}) for case in products(n, dtype)]

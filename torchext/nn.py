@@ -1,8 +1,8 @@
-"""torch.nn's activation, loss, normalisation and dropout modules with our kernels in ``forward``.
+"""torch.nn's activation, loss, normalisation, dropout and linear modules with our kernels in ``forward``.
 
-Every class here is a subclass of torch's of the same name, with the same arguments, the same state and the same
-``repr``: a model may swap one for the other, and ``isinstance(module, torch.nn.GELU)`` stays true. Shapes: any, the
-result is like the input; of a loss that is reduced, 0-dimensional.
+Every class here but LinearAct is a subclass of torch's of the same name, with the same arguments, the same state and
+the same ``repr``: a model may swap one for the other, and ``isinstance(module, torch.nn.GELU)`` stays true. Shapes:
+any, the result is like the input; of a loss that is reduced, 0-dimensional.
 
 Example:
     >>> torchext.nn.Mish()(torch.zeros(2))
@@ -10,6 +10,8 @@ Example:
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -19,7 +21,7 @@ __all__ = [
     "ELU", "GELU", "LeakyReLU", "LogSoftmax", "Mish", "ReLU", "SELU", "SiLU", "Sigmoid", "Softmax", "Softplus",
     "Softsign", "Tanh",
     "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HuberLoss", "L1Loss", "MSELoss", "NLLLoss", "SmoothL1Loss",
-    "Dropout", "LayerNorm", "RMSNorm",
+    "Dropout", "LayerNorm", "Linear", "LinearAct", "RMSNorm",
 ]  # fmt: skip
 
 
@@ -196,3 +198,48 @@ class Dropout(nn.Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.dropout(input, self.p, self.training, self.inplace)
+
+
+class Linear(nn.Linear):
+    """:func:`torchext.linear`; arguments as :class:`torch.nn.Linear`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.linear(input, self.weight, self.bias)
+
+
+class LinearAct(nn.Linear):
+    """A linear layer and the activation that follows it: :func:`torchext.linear_act`.
+
+    Its state is that of :class:`torch.nn.Linear`: it may load what an ``nn.Sequential(nn.Linear(...), nn.GELU())``
+    saved for its first module.
+
+    Args:
+        in_features: size of the last dimension of the input.
+        out_features: size of the last dimension of the result.
+        bias: with False the layer has no bias.
+        activation: "gelu", "gelu_tanh", "relu", "silu", "tanh" or "sigmoid".
+        device, dtype: of the parameters.
+
+    Raises:
+        ValueError: another activation.
+
+    Example:
+        >>> torchext.nn.LinearAct(3, 2, activation="relu")
+        LinearAct(in_features=3, out_features=2, bias=True, activation=relu)
+    """
+
+    activation: str
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, activation: str = "gelu",
+        device: Any = None, dtype: Any = None,
+    ) -> None:  # fmt: skip
+        functional.products.check_activation(activation)
+        super().__init__(in_features, out_features, bias, device, dtype)
+        self.activation = activation
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.linear_act(input, self.weight, self.bias, self.activation)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, activation={self.activation}"

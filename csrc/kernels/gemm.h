@@ -1,4 +1,4 @@
-// Products of matrices: c[rows][columns] = a[rows][k] b[k][columns], float32 and float64. What goes to which thread,
+// Products of matrices: c[rows][columns] = a[rows][k] b[k][columns]; integers wrap. What goes to which thread,
 // and how a product is cut into blocks for the caches, is the caller's (ops/gemm_work.h); here are the register tile
 // and packing.
 //
@@ -19,14 +19,15 @@ struct GemmBlock {
   const void* b;
   int64_t b_k_stride, b_panel_stride;
   void* c;
-  int64_t c_stride;
+  int64_t c_stride, c_column_stride;  // columns: 1, but of gemm_dots
   int64_t rows, columns, k;
   const void* bias;  // [columns], added to the product, or null
   bool accumulate;   // added to what is in c. Without it c is not read. Not together with a bias
   bool b_is_padded;  // the last panel has all its columns in memory
 };
 
-inline constexpr int kGemmDtypes = 2;  // float32, float64
+// Index of a dtype in the rows of KernelTable: kFloat32, kFloat64, then these.
+inline constexpr int kGemmInt32 = 2, kGemmInt64 = 3, kGemmDtypes = 4;
 
 }  // namespace rusttorch
 
@@ -44,6 +45,13 @@ struct GemmTile {
   static constexpr int columns = vectors * Vec<T>::lanes;
   static constexpr int pitch = (rows + Vec<T>::lanes - 1) / Vec<T>::lanes * Vec<T>::lanes;  // of packed rows
 };
+
+// a * b + c: rounded once, or wrapping.
+template <class T>
+RUSTTORCH_INLINE Vec<T> multiply_add(Vec<T> a, Vec<T> b, Vec<T> c) {
+  if constexpr (T(0.5) != T(0)) return fma(a, b, c);
+  else return a * b + c;
+}
 
 template <class T>
 struct GemmOperands {
@@ -88,7 +96,7 @@ void gemm_tile(const GemmOperands<T>& o) {
       const T* const p = a[i / 4];
       const V y(i % 4 == 0 ? p[0] : i % 4 == 1 ? p[a_row] : i % 4 == 2 ? p[a_row2] : p[a_row3]);
 #pragma GCC unroll 4
-      for (int v = 0; v < vectors; ++v) sum[i][v] = fma(y, x[v], sum[i][v]);
+      for (int v = 0; v < vectors; ++v) sum[i][v] = multiply_add(y, x[v], sum[i][v]);
     }
 #pragma GCC unroll 16
     for (int g = 0; g < groups; ++g) a[g] += a_k;

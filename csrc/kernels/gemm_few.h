@@ -18,13 +18,13 @@ RUSTTORCH_INLINE void add_products(T* sums, const T* a, int64_t a_k, const T* b,
   int64_t j = 0;
   for (; j + V::lanes <= columns; j += V::lanes) {
     V sum = V::load(sums + j);
-    for (int q = 0; q < count; ++q) sum = fma(y[q], V::load(b + q * b_k + j), sum);
+    for (int q = 0; q < count; ++q) sum = multiply_add(y[q], V::load(b + q * b_k + j), sum);
     sum.store(sums + j);
   }
   if (j < columns) {
     const int64_t left = columns - j;
     V sum = V::load(sums + j, left);
-    for (int q = 0; q < count; ++q) sum = fma(y[q], V::load(b + q * b_k + j, left), sum);
+    for (int q = 0; q < count; ++q) sum = multiply_add(y[q], V::load(b + q * b_k + j, left), sum);
     sum.store(sums + j, left);
   }
 }
@@ -83,21 +83,29 @@ struct Dot {
   }
 };
 
-// c[column * c_stride] = the product of a[k] and column `column` of b, both contiguous along k, for `count` columns at
-// once.
-template <class T, int count>
-RUSTTORCH_INLINE void dot_columns(T (&result)[count], const T* a, const T* b, int64_t column_stride, int64_t k) {
+template <class T>
+RUSTTORCH_INLINE T wrapping_sum(T a, T b) {
+  if constexpr (T(0.5) != T(0)) return a + b;
+  else return static_cast<T>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+}
+
+// result[row][column] = the product of a row of a and a column of b, both contiguous along k.
+template <class T, int rows, int columns>
+RUSTTORCH_INLINE void dot_products(T (&result)[rows][columns], const T* a, int64_t a_row, const T* b, int64_t b_column,
+                                   int64_t k) {
   using V = Vec<T>;
   using D = Dot<T>;
-  D dots[count];
+  D dots[rows][columns];
   int64_t i = 0;
   for (; i + D::block <= k; i += D::block) {
     for (int g = 0; g < D::groups; ++g) {
       for (int v = 0; v < D::vectors; ++v) {
         const int64_t at = i + g * D::lanes + v * V::lanes;
-        const V x = V::load(a + at);
-        for (int c = 0; c < count; ++c) {
-          dots[c].sum[g][v] = fma(x, V::load(b + c * column_stride + at), dots[c].sum[g][v]);
+        V x[rows];
+        for (int r = 0; r < rows; ++r) x[r] = V::load(a + r * a_row + at);
+        for (int c = 0; c < columns; ++c) {
+          const V y = V::load(b + c * b_column + at);
+          for (int r = 0; r < rows; ++r) dots[r][c].sum[g][v] = multiply_add(x[r], y, dots[r][c].sum[g][v]);
         }
       }
     }
@@ -106,33 +114,47 @@ RUSTTORCH_INLINE void dot_columns(T (&result)[count], const T* a, const T* b, in
     for (int v = 0; v < D::vectors; ++v) {
       const int64_t at = i + g * D::lanes + v * V::lanes, left = k - at;
       const int64_t n = left < 0 ? 0 : left < V::lanes ? left : V::lanes;
-      const V x = V::load(a + at, n);
-      for (int c = 0; c < count; ++c) {
-        dots[c].sum[g][v] = fma(x, V::load(b + c * column_stride + at, n), dots[c].sum[g][v]);
+      for (int c = 0; c < columns; ++c) {
+        const V y = V::load(b + c * b_column + at, n);
+        for (int r = 0; r < rows; ++r) {
+          dots[r][c].sum[g][v] = multiply_add(V::load(a + r * a_row + at, n), y, dots[r][c].sum[g][v]);
+        }
       }
     }
   }
-  for (int c = 0; c < count; ++c) result[c] = dots[c].total();
+  for (int r = 0; r < rows; ++r) {
+    for (int c = 0; c < columns; ++c) result[r][c] = dots[r][c].total();
+  }
 }
 
-// c[j * c_stride] = a[k] b[k][j], + bias[j] or + c, for `columns` columns of b: one row, everything contiguous along k.
-template <class T>
-void gemm_dots(const GemmBlock& block) {
-  constexpr int count = 2;
+// c[i][j] = a[i] b[j], + bias[j] or + c, `count` columns at once.
+template <class T, int rows, int count>
+RUSTTORCH_INLINE void gemm_dots_of(const GemmBlock& block) {
   const T *const a = static_cast<const T*>(block.a), *const b = static_cast<const T*>(block.b);
   const T* const bias = static_cast<const T*>(block.bias);
   T* const c = static_cast<T*>(block.c);
   for (int64_t j = 0; j < block.columns; j += count) {
-    T result[count];
+    T result[rows][count];
     const int64_t stride = j + 1 < block.columns ? block.b_panel_stride : 0;  // of columns; the last one alone, twice
-    dot_columns<T, count>(result, a, b + j * block.b_panel_stride, stride, block.k);
+    dot_products<T, rows, count>(result, a, block.a_row_stride, b + j * block.b_panel_stride, stride, block.k);
     for (int64_t q = j; q < j + count && q < block.columns; ++q) {
-      T value = result[q - j];
-      if (bias) value = value + bias[q];
-      if (block.accumulate) value = c[q * block.c_stride] + value;
-      c[q * block.c_stride] = value;
+      for (int r = 0; r < rows; ++r) {
+        T* const to = c + r * block.c_stride + q * block.c_column_stride;
+        T value = result[r][q - j];
+        if (bias) value = wrapping_sum(value, bias[q]);
+        *to = block.accumulate ? wrapping_sum(*to, value) : value;
+      }
     }
   }
+}
+
+// One to four rows, everything contiguous along k; b_panel_stride is the distance of columns.
+template <class T>
+void gemm_dots(const GemmBlock& block) {
+  if (block.rows == 1) gemm_dots_of<T, 1, 2>(block);
+  else if (block.rows == 2) gemm_dots_of<T, 2, 2>(block);
+  else if (block.rows == 3) gemm_dots_of<T, 3, 1>(block);
+  else gemm_dots_of<T, 4, 1>(block);
 }
 
 }  // namespace rusttorch::RUSTTORCH_ISA

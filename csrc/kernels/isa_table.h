@@ -149,17 +149,20 @@ constexpr KernelTable make_table() {
   RUSTTORCH_KERNELS(kFloat16, float16)
 #undef RUSTTORCH_KERNELS
 
-#define RUSTTORCH_KERNELS(index, T)                \
-  table.gemm_block[index] = gemm_block<T>;         \
-  table.gemm_few_rows[index] = gemm_few_rows<T>;   \
-  table.gemm_dots[index] = gemm_dots<T>;           \
-  table.gemm_pack[index] = gemm_pack<T>;           \
-  table.gemm_pack_rows[index] = gemm_pack_rows<T>; \
-  table.gemm_width[index] = GemmTile<T>::columns;  \
-  table.gemm_rows[index] = GemmTile<T>::rows;      \
+// Packing moves elements and does nothing to them: integers go the way of floating-point numbers of their size.
+#define RUSTTORCH_KERNELS(index, T, Packed)             \
+  table.gemm_block[index] = gemm_block<T>;              \
+  table.gemm_few_rows[index] = gemm_few_rows<T>;        \
+  table.gemm_dots[index] = gemm_dots<T>;                \
+  table.gemm_pack[index] = gemm_pack<Packed>;           \
+  table.gemm_pack_rows[index] = gemm_pack_rows<Packed>; \
+  table.gemm_width[index] = GemmTile<T>::columns;       \
+  table.gemm_rows[index] = GemmTile<T>::rows;           \
   table.gemm_pitch[index] = GemmTile<T>::pitch;
-  RUSTTORCH_KERNELS(kFloat32, float)
-  RUSTTORCH_KERNELS(kFloat64, double)
+  RUSTTORCH_KERNELS(kFloat32, float, float)
+  RUSTTORCH_KERNELS(kFloat64, double, double)
+  RUSTTORCH_KERNELS(kGemmInt32, int32_t, float)
+  RUSTTORCH_KERNELS(kGemmInt64, int64_t, double)
 #undef RUSTTORCH_KERNELS
   return table;
 }

@@ -153,7 +153,7 @@ struct KernelTable {
 #undef RUSTTORCH_ROW
   DropoutKernel dropout[kFloatingDtypes];
   DropoutBackwardKernel dropout_backward[kFloatingDtypes];
-  // Products: float32 and float64.
+  // Products; see kGemmDtypes.
   GemmBlockKernel gemm_block[kGemmDtypes], gemm_few_rows[kGemmDtypes], gemm_dots[kGemmDtypes];
   GemmPackKernel gemm_pack[kGemmDtypes];
   GemmPackRowsKernel gemm_pack_rows[kGemmDtypes];

@@ -8,7 +8,7 @@ namespace {
 // Nanoseconds of one core: multiply-adds at three vectors each (half of what two units do at 3 GHz), and what memory
 // brings.
 double compute_cost(double multiply_adds, int dtype) {
-  return multiply_adds / (kernels().float_lanes * (dtype == kFloat32 ? 3.0 : 1.5));
+  return multiply_adds / (kernels().float_lanes * (gemm_element_size(dtype) == 4 ? 3.0 : 1.5));
 }
 constexpr double kBytesPerNanosecond = 16;
 // Multiply-adds up to which threads share nothing: 160^3.
@@ -35,19 +35,19 @@ void run_shares(const GemmProblem& p, int dtype, int64_t threads) {
   const int64_t panels = gemm_pieces(p.columns, width);
   if (panels >= threads) {
     at::parallel_for(0, panels, gemm_pieces(panels, threads), [&](int64_t begin, int64_t end) {
-      gemm_serial(p.columns_from(begin * width, std::min(end * width, p.columns), size), dtype);
+      gemm_serial(p.columns_from(begin * width, std::min(end * width, p.columns), size), dtype, false);
     });
     return;
   }
   at::parallel_for(0, p.rows, gemm_pieces(p.rows, threads),
-                   [&](int64_t begin, int64_t end) { gemm_serial(p.rows_from(begin, end, size), dtype); });
+                   [&](int64_t begin, int64_t end) { gemm_serial(p.rows_from(begin, end, size), dtype, false); });
 }
 
 }  // namespace
 
 void run_gemm(const GemmProblem& problem, int dtype) {
   const GemmProblem p = problem.with_short_side_first();
-  if (takes_few_rows(p)) return run_few_rows(p, dtype);
+  if (takes_dots(p) || takes_few_rows(p)) return run_few_rows(p, dtype);
   const double multiply_adds = static_cast<double>(p.rows) * static_cast<double>(p.columns) * static_cast<double>(p.k);
   const int64_t threads = threads_for(compute_cost(multiply_adds, dtype));
   if (threads == 1 && multiply_adds < 1 << 20) return gemm_serial(p, dtype);

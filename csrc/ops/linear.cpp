@@ -30,7 +30,7 @@ bool is_given(const OptionalTensor& tensor) { return tensor && tensor->defined()
 Decision decide(const Tensor& input, const Tensor& weight, const OptionalTensor& bias) {
   const at::ScalarType type = input.scalar_type();
   const auto plain = [](const Tensor& tensor) { return tensor.layout() == at::kStrided && !tensor.is_neg(); };
-  if (type != at::kFloat && type != at::kDouble) return Decision::dtype;
+  if (gemm_index(type) < 0) return Decision::dtype;
   if (weight.scalar_type() != type || (is_given(bias) && bias->scalar_type() != type)) return Decision::dtype;
   if (!plain(input) || !plain(weight) || (is_given(bias) && !plain(*bias))) return Decision::layout;
   if (input.dim() < 1 || weight.dim() != 2 || input.size(-1) != weight.size(1)) return Decision::arguments;
@@ -67,7 +67,7 @@ Tensor run_linear(const Tensor& input, const Tensor& weight, const OptionalTenso
   p.bias = row.defined() ? row.const_data_ptr() : nullptr;
   p.activation = activation;
   p.parameters = &parameters;
-  run_gemm(p, dtype_index(input.scalar_type()));
+  run_gemm(p, gemm_index(input.scalar_type()));
   return result;
 }
 
@@ -154,7 +154,10 @@ const Activation& activation_named(std::string_view name) {
 Tensor linear_act_cpu(const Tensor& input, const Tensor& weight, const OptionalTensor& bias, std::string_view name) {
   static DecisionPoint& point = *new DecisionPoint("linear_act");
   const Activation& activation = activation_named(name);
-  if (!point.count(decide(input, weight, bias))) return ops::linear_act::call(input, weight, bias, name);
+  const bool is_real = is_floating_index(dtype_index(input.scalar_type()));
+  if (!point.count(is_real ? decide(input, weight, bias) : Decision::dtype)) {
+    return ops::linear_act::call(input, weight, bias, name);
+  }
   return run_linear(input, weight, bias, (kernels().*activation.row)[dtype_index(input.scalar_type())], {});
 }
 

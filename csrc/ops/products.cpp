@@ -1,5 +1,5 @@
-// mm, addmm, bmm, baddbmm and their out= forms: float32 and float64 by our own kernels, from any strides. Scaled
-// summands (alpha other than 1, beta other than 0 and 1), products with an empty dimension and all other dtypes are
+// mm, addmm, bmm, baddbmm, in place and with out=: float32, float64, int32 and int64 by our own kernels, from any
+// strides. Scaled summands (alpha other than 1, beta other than 0 and 1), products with an empty dimension and all other dtypes are
 // ATen's.
 #include <ATen/ExpandUtils.h>
 #include <ATen/MemoryOverlap.h>
@@ -35,7 +35,7 @@ template <bool batched>
 Decision decide(const Operands& o) {
   constexpr int64_t dims = batched ? 3 : 2;
   const at::ScalarType type = o.a.scalar_type();
-  if (type != at::kFloat && type != at::kDouble) return Decision::dtype;
+  if (gemm_index(type) < 0) return Decision::dtype;
   if (o.b.scalar_type() != type || (o.summand && o.summand->scalar_type() != type)) return Decision::dtype;
   if (!is_plain(o.a) || !is_plain(o.b) || (o.summand && !is_plain(*o.summand))) return Decision::layout;
   if (o.a.dim() != dims || o.b.dim() != dims || o.a.size(-1) != o.b.size(-2)) return Decision::arguments;
@@ -56,7 +56,7 @@ bool takes_scales(Operands& o, const Tensor& self, const Scalar& beta, const Sca
 
 // Writes the product to `out`, which has its sizes and unit columns.
 void write_product(const Operands& o, const Tensor& out) {
-  const int dtype = dtype_index(out.scalar_type());
+  const int dtype = gemm_index(out.scalar_type());
   GemmProblem p{.rows = o.rows(),
                 .columns = o.columns(),
                 .k = o.a.size(-1),
@@ -126,7 +126,7 @@ struct Product {
   }
 };
 
-template <class Aten, class Out>
+template <class Aten, class Inplace, class Out>
 struct AddedProduct {
   static constexpr bool batched = Product<Aten, Out>::batched;
   static Tensor cpu(const Tensor& self, const Tensor& a, const Tensor& b, const Scalar& beta, const Scalar& alpha) {
@@ -136,6 +136,15 @@ struct AddedProduct {
     Tensor result = empty_result(o.sizes(), a.scalar_type());
     write_product(o, result);
     return result;
+  }
+  static Tensor& cpu_in_place(Tensor& self, const Tensor& a, const Tensor& b, const Scalar& beta,
+                              const Scalar& alpha) {
+    Operands o{a, b};
+    Decision decision = takes_scales(o, self, beta, alpha) ? decide<batched>(o) : Decision::arguments;
+    if (decision == Decision::taken && !is_writable(o, self)) decision = Decision::layout;
+    if (!point<Aten>().count(decision)) return Inplace::call(self, a, b, beta, alpha);
+    write_product(o, self);
+    return self;
   }
   static Tensor& cpu_out(const Tensor& self, const Tensor& a, const Tensor& b, const Scalar& beta, const Scalar& alpha,
                          Tensor& out) {
@@ -243,11 +252,12 @@ void register_functional(torch::Library& library) {
   define<Aten>(library);
   implement<Aten>(library, c10::DispatchKey::AutocastCPU, &Aten::call);
 }
-template <class Out>
-void register_out(torch::Library& library) {
-  define<Out>(library);
-  implement_version_bump<Out>(library);
-  implement_pass_through<Out, false>(library);
+// In place or with out=. With gradients: ATen.
+template <class Mutable>
+void register_mutable(torch::Library& library) {
+  define<Mutable>(library);
+  implement_version_bump<Mutable>(library);
+  implement_pass_through<Mutable, false>(library);
 }
 
 template <class Aten, class Out>
@@ -255,17 +265,20 @@ void register_product(torch::Library& library) {
   register_functional<Aten>(library);
   implement<Aten>(library, c10::DispatchKey::CPU, &Product<Aten, Out>::cpu);
   implement<Aten>(library, c10::DispatchKey::AutogradCPU, &product_autograd<Aten>);
-  register_out<Out>(library);
+  register_mutable<Out>(library);
   implement<Out>(library, c10::DispatchKey::CPU, &Product<Aten, Out>::cpu_out);
 }
 
-template <class Aten, class Out, class Multiply>
+template <class Aten, class Inplace, class Out, class Multiply>
 void register_added_product(torch::Library& library) {
+  using Kernels = AddedProduct<Aten, Inplace, Out>;
   register_functional<Aten>(library);
-  implement<Aten>(library, c10::DispatchKey::CPU, &AddedProduct<Aten, Out>::cpu);
+  implement<Aten>(library, c10::DispatchKey::CPU, &Kernels::cpu);
   implement<Aten>(library, c10::DispatchKey::AutogradCPU, &added_product_autograd<Aten, Multiply>);
-  register_out<Out>(library);
-  implement<Out>(library, c10::DispatchKey::CPU, &AddedProduct<Aten, Out>::cpu_out);
+  register_mutable<Out>(library);
+  implement<Out>(library, c10::DispatchKey::CPU, &Kernels::cpu_out);
+  register_mutable<Inplace>(library);
+  implement<Inplace>(library, c10::DispatchKey::CPU, &Kernels::cpu_in_place);
 }
 
 }  // namespace
@@ -274,8 +287,8 @@ TORCH_LIBRARY_FRAGMENT(rusttorch, library) {
   using namespace at::_ops;
   register_product<mm, mm_out>(library);
   register_product<bmm, bmm_out>(library);
-  register_added_product<addmm, addmm_out, mm>(library);
-  register_added_product<baddbmm, baddbmm_out, bmm>(library);
+  register_added_product<addmm, addmm_, addmm_out, mm>(library);
+  register_added_product<baddbmm, baddbmm_, baddbmm_out, bmm>(library);
 }
 
 }  // namespace rusttorch

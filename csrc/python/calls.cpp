@@ -17,6 +17,7 @@
 #include <ATen/ops/linear_ops.h>
 #include <ATen/ops/log_softmax_ops.h>
 #include <ATen/ops/logsumexp_ops.h>
+#include <ATen/ops/matmul_ops.h>
 #include <ATen/ops/mm_ops.h>
 #include <ATen/ops/mse_loss_ops.h>
 #include <ATen/ops/mul_ops.h>
@@ -163,6 +164,7 @@ void register_calls(py::module_& module) {
   bind<nll_loss_nd>(module, "nll_loss_nd", input, py::arg("target"), py::arg("weight"), py::arg("reduction"),
                     py::arg("ignore_index"));
 
+  bind<matmul>(module, "matmul", input, py::arg("other"));
   bind<mm>(module, "mm", input, py::arg("mat2"));
   bind<bmm>(module, "bmm", input, py::arg("mat2"));
   bind<addmm>(module, "addmm", input, py::arg("mat1"), py::arg("mat2"), py::arg("beta"), py::arg("alpha"));

@@ -127,6 +127,7 @@ struct Products {
     std::copy_n(bias.data(), columns, bias_end - columns);
     block.c = to;
     block.c_stride = pitch;
+    block.c_column_stride = 1;
     block.rows = rows;
     block.columns = columns;
     block.k = k;
@@ -213,6 +214,7 @@ TEST_P(GemmTest, SpecialValuesStayInTheirRowsAndColumns) {
                                                .b_panel_stride = 8 * width,
                                                .c = c.data(),
                                                .c_stride = columns,
+                                               .c_column_stride = 1,
                                                .rows = 15,
                                                .columns = columns,
                                                .k = 8,

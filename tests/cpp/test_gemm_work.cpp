@@ -112,7 +112,7 @@ void check(Size size) {
 
 TEST_P(GemmWorkTest, ProductsAreTheirChains) {
   const bool slow = kernels().float_lanes < 8;
-  for (const Size size : {Size{1, 1, 1}, Size{1, 70, 300}, Size{2, 9, 5000}, Size{4, 600, 33}, Size{5, 3, 1},
+  for (const Size size : {Size{1, 1, 1}, Size{1, 70, 300}, Size{2, 9, 5000}, Size{4, 600, 33}, Size{5, 3, 1}, Size{7, 500, 70}, Size{8, 100, 600}, Size{50, 300, 3},
                           Size{85, 40, 70}, Size{30, 383, 40}, Size{30, 384, 40}, Size{30, 385, 40}, Size{17, 1600, 65},
                           Size{300, 8, 8}, Size{90, 30, 1100}, Size{1024, 20, 50}, Size{60, 1024, 48}}) {
     check<float>(size);
@@ -137,30 +137,36 @@ TEST_P(GemmWorkTest, ThreadsMayBeStagesApart) {
 }
 
 template <class T>
-void check_dots() {
-  for (const int64_t k : {1, 15, 16, 17, 63, 64, 65, 200, 1000}) {
-    for (const int64_t columns : {1, 2, 3, 8}) {
-      const Data<T> data({1, k, columns});
-      const std::string isa = kernels().name;
-      const std::vector<T> here = data.run(2, 2, 0);
-      ASSERT_EQ(use_isa("scalar"), "");
-      const std::vector<T> scalar = data.run(2, 2, 0);
-      ASSERT_EQ(use_isa(isa), "");
-      ASSERT_TRUE(here == scalar) << k << " " << columns;
-      for (int64_t j = 0; j < columns; ++j) {
-        double sum = data.bias[j], magnitude = std::fabs(sum);
-        for (int64_t i = 0; i < k; ++i) {
-          sum += double(data.a[i]) * double(data.b[j * k + i]);
-          magnitude += std::fabs(double(data.a[i]) * double(data.b[j * k + i]));
-        }
-        ASSERT_NEAR(here[j], sum, magnitude * (double(k) / 32 + 6) * std::numeric_limits<T>::epsilon()) << k;
+void check_dots(Size size) {
+  const Data<T> data(size);
+  const std::string isa = kernels().name;
+  const std::vector<T> here = data.run(2, 2, 0);
+  ASSERT_EQ(use_isa("scalar"), "");
+  const std::vector<T> scalar = data.run(2, 2, 0);
+  ASSERT_EQ(use_isa(isa), "");
+  ASSERT_TRUE(here == scalar) << size.rows << "x" << size.k << "x" << size.columns;
+  for (int64_t row = 0; row < size.rows; ++row) {
+    for (int64_t column = 0; column < size.columns; ++column) {
+      double sum = data.bias[column], magnitude = std::fabs(sum);
+      for (int64_t i = 0; i < size.k; ++i) {
+        const double product = double(data.a[row * size.k + i]) * double(data.b[column * size.k + i]);
+        sum += product;
+        magnitude += std::fabs(product);
       }
+      const double bound = magnitude * (double(size.k) / 32 + 6) * std::numeric_limits<T>::epsilon();
+      ASSERT_NEAR(here[row * size.columns + column], sum, bound) << size.k;
     }
   }
 }
 TEST_P(GemmWorkTest, DotsAreTheSameOnEveryIsa) {
-  check_dots<float>();
-  check_dots<double>();
+  for (const int64_t rows : {1, 2, 3, 4}) {
+    for (const int64_t k : {1, 15, 16, 17, 63, 64, 65, 200, 1000}) {
+      for (const int64_t columns : {1, 2, 3, 8}) {
+        check_dots<float>({rows, k, columns});
+        check_dots<double>({rows, k, columns});
+      }
+    }
+  }
 }
 
 RUSTTORCH_FOR_EACH_ISA(GemmWorkTest);

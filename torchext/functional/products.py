@@ -17,13 +17,50 @@ from torch.compiler import is_dynamo_compiling
 from torch.overrides import handle_torch_function, has_torch_function
 from torch.types import Number
 
-from torchext._registry import added_batched_products, added_products, batched_products, drop_in, linears, products
+from torchext._registry import (
+    added_batched_products,
+    added_products,
+    batched_products,
+    drop_in,
+    linears,
+    products,
+    stacked_products,
+)
 from torchext.functional._calls import fast as _fast
 from torchext.functional._calls import general as _general
 from torchext.functional._calls import route as _route
 from torchext.functional._calls import traced as _ops
 
-__all__ = ["mm", "addmm", "bmm", "baddbmm", "linear", "linear_act"]
+__all__ = ["matmul", "mm", "addmm", "bmm", "baddbmm", "linear", "linear_act"]
+
+
+@drop_in(torch.matmul, family="product", opinfo="matmul", bench_inputs=stacked_products, aten_overloads=("matmul",))
+def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The product of two tensors of any rank: of vectors, matrices, or batches of matrices that broadcast.
+
+    Args:
+        input: (..., n, k) or (k).
+        other: (..., k, m) or (k).
+        out: receives the result, resized if needed; then PyTorch does the work.
+
+    Returns:
+        A contiguous (..., n, m) tensor, without n or m where that operand is a vector; ``out`` if given.
+
+    Raises:
+        RuntimeError: sizes or dtypes that do not fit.
+
+    Example:
+        >>> torchext.matmul(torch.ones(2, 1, 3), torch.ones(3))
+        tensor([[3.],
+                [3.]])
+
+    Source: :func:`torch.matmul`.
+    """
+    if has_torch_function((input, other, out)):
+        return handle_torch_function(matmul, (input, other, out), input, other, out=out)
+    if out is not None:
+        return torch.matmul(input, other, out=out)
+    return _route().matmul(input, other)
 
 
 @drop_in(torch.mm, family="product", opinfo="mm", bench_inputs=products, aten_overloads=("mm", "mm.out"))
@@ -94,7 +131,7 @@ def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 @drop_in(
     torch.addmm, family="product", opinfo="addmm", bench_inputs=added_products,
-    aten_overloads=("addmm", "addmm.out"),
+    aten_overloads=("addmm", "addmm_", "addmm.out"),
 )  # fmt: skip
 def addmm(
     input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1, out: Tensor | None = None
@@ -132,7 +169,7 @@ def addmm(
 
 @drop_in(
     torch.baddbmm, family="product", opinfo="baddbmm", bench_inputs=added_batched_products,
-    aten_overloads=("baddbmm", "baddbmm.out"),
+    aten_overloads=("baddbmm", "baddbmm_", "baddbmm.out"),
 )  # fmt: skip
 def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1, out: Tensor | None = None
@@ -184,6 +221,14 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu, "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"), "relu": F.relu, "silu": F.silu,
     "tanh": torch.tanh, "sigmoid": torch.sigmoid,
 }  # fmt: skip
+
+
+def check_activation(activation: str) -> None:
+    """Raises ValueError for what :func:`linear_act` does not know."""
+    if activation not in _ACTIVATIONS:
+        raise ValueError(
+            f"linear_act(): expected activation to be one of {', '.join(_ACTIVATIONS)}, got {activation!r}"
+        )
 
 
 def _linear_act(input: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str = "gelu") -> Tensor:
