@@ -24,11 +24,12 @@ def overloads() -> dict[str, Any]:
 
 
 OVERLOADS = overloads()
-INPLACE = [name for name in OVERLOADS if name.split(".")[0].endswith("_")]
-EVERY_OUT = [name for name in OVERLOADS if OVERLOADS[name]._schema.is_mutable and name not in INPLACE]
-FUNCTIONAL = [name for name in OVERLOADS if name not in INPLACE and name not in EVERY_OUT]
 PRODUCTS = {row.name for row in rows() if row.family == "product"}
+EVERY_INPLACE = [name for name in OVERLOADS if name.split(".")[0].endswith("_")]
+EVERY_OUT = [name for name in OVERLOADS if OVERLOADS[name]._schema.is_mutable and name not in EVERY_INPLACE]
+FUNCTIONAL = [name for name in OVERLOADS if name not in EVERY_INPLACE and name not in EVERY_OUT]
 # Of the operators whose result has the operands' shape; test_reductions.py and test_products.py have the others.
+INPLACE = [name for name in EVERY_INPLACE if name.removesuffix("_") not in PRODUCTS]
 OUT = [
     name
     for name in EVERY_OUT

@@ -57,9 +57,7 @@ def test_functorch(name, transform):
     torch.testing.assert_close(ours, stock, **close)
 
 
-@pytest.mark.parametrize(  # of products: test_products.py
-    "name", [name for name in INPLACE if "mode" not in name and "mm_" not in name]
-)
+@pytest.mark.parametrize("name", [name for name in INPLACE if "mode" not in name])
 def test_functorch_inplace(name):
     """In-place operators under vmap and grad, on a copy."""
     overload, aten = OVERLOADS[name], twin(name)
