@@ -285,12 +285,12 @@ def test_counters():
     torchext.add(x.bool(), x.bool())
     counters = _C.counters()
     table = f"isa:{torchext.isa.current()}"
-    assert counters["mish"] == {"taken": 3, "dtype": 0, "layout": 0, "arguments": 0, table: 3}
-    assert counters["add"] == {"taken": 1, "dtype": 1, "layout": 0, "arguments": 0, table: 1}
+    assert counters["mish"] == {"taken": 3, "dtype": 0, "layout": 0, "arguments": 0, "slower": 0, table: 3}
+    assert counters["add"] == {"taken": 1, "dtype": 1, "layout": 0, "arguments": 0, "slower": 0, table: 1}
     counters["mish"]["taken"] = 99  # a copy
     assert _C.counters()["mish"]["taken"] == 3
     _C.reset_counters()
-    assert _C.counters()["mish"] == {"taken": 0, "dtype": 0, "layout": 0, "arguments": 0}
+    assert _C.counters()["mish"] == {"taken": 0, "dtype": 0, "layout": 0, "arguments": 0, "slower": 0}
 
 
 def test_exit_with_live_tensors():

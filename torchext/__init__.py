@@ -13,6 +13,10 @@ from torchext._load import load as _load
 
 _C: _ModuleType = _load()
 
+from torchext._calibrate import load as _load_calibration  # noqa: E402
+
+_load_calibration()
+
 from torchext import functional as functional  # noqa: E402
 from torchext import isa as isa  # noqa: E402
 from torchext import memory as memory  # noqa: E402

@@ -1,4 +1,4 @@
-"""Command line: `python -m torchext demo | bench | info | doctor | run | verify`."""
+"""Command line: `python -m torchext demo | bench | calibrate | info | doctor | run | verify`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     # Imported here and not at the top: `import torchext` never pays for them.
-    from torchext import _bench, _demo, _doctor, _run, _verify
+    from torchext import _bench, _calibrate, _demo, _doctor, _run, _verify
 
     demo = commands.add_parser("demo", help="train a small network on real digits with PyTorch and with torchext")
     _demo.add_arguments(demo)
@@ -20,6 +20,10 @@ def main(arguments: list[str] | None = None) -> int:
     bench = commands.add_parser("bench", help="compare every operator with torch, torch.compile and the machine")
     _bench.add_arguments(bench)
     bench.set_defaults(run=_bench.main)
+
+    calibrate = commands.add_parser("calibrate", help="measure which library computes products faster here (minutes)")
+    _calibrate.add_arguments(calibrate)
+    calibrate.set_defaults(run=_calibrate.main)
 
     info = commands.add_parser("info", help="print versions, the CPU and the active instruction set")
     info.set_defaults(run=_info)

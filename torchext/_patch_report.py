@@ -124,7 +124,7 @@ def _function_entry(row: Row, redirect: Redirect) -> Entry:
     operators = [name for name in row.counters if name in after]
     decisions = {
         reason: sum(after[name].get(reason, 0) - _before.get(name, {}).get(reason, 0) for name in operators)
-        for reason in ("taken", "dtype", "layout", "arguments")
+        for reason in ("taken", "dtype", "layout", "arguments", "slower")
     }
     hits = min(decisions.pop("taken"), calls)
     reasons.update(decisions)

@@ -11,9 +11,9 @@
 namespace rusttorch {
 
 // What a decision point answered. `taken` is the fast path, the others say why ATen ran instead.
-enum class Decision : int { taken, dtype, layout, arguments, count };
-inline constexpr std::array<const char*, static_cast<int>(Decision::count)> kDecisionNames = {"taken", "dtype",
-                                                                                              "layout", "arguments"};
+enum class Decision : int { taken, dtype, layout, arguments, slower, count };
+inline constexpr std::array<const char*, static_cast<int>(Decision::count)> kDecisionNames = {
+    "taken", "dtype", "layout", "arguments", "slower"};
 static_assert(patch::kDecisions == static_cast<int>(Decision::count));
 
 // One per operator name ("gelu", "gelu_backward"); lives for the whole process. Relaxed atomics: about 5 ns a call.

@@ -31,8 +31,8 @@ struct GemmProblem {
     const bool dots = columns <= kMostDotRows && a_k_stride == 1 && b_k_stride == 1;
     if (rows <= columns || bias) return *this;
     if (!(dots && !activation) && !(columns == 1 && c_stride == 1)) return *this;
-    return {columns, rows, k,       b,          b_column_stride, b_k_stride, a,         a_k_stride, a_row_stride,
-            c,       1,    nullptr, accumulate, c_stride,        activation, parameters};
+    return {columns,      rows, k, b,       b_column_stride, b_k_stride, a,          a_k_stride,
+            a_row_stride, c,    1, nullptr, accumulate,      c_stride,   activation, parameters};
   }
   GemmProblem rows_from(int64_t begin, int64_t end, int64_t size) const {
     GemmProblem part = *this;

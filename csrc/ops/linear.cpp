@@ -18,6 +18,7 @@
 #include "autograd.h"
 #include "gemm.h"
 #include "linear.h"
+#include "product_choice.h"
 #include "results.h"
 
 namespace rusttorch {
@@ -36,7 +37,9 @@ Decision decide(const Tensor& input, const Tensor& weight, const OptionalTensor&
   if (input.dim() < 1 || weight.dim() != 2 || input.size(-1) != weight.size(1)) return Decision::arguments;
   if (is_given(bias) && (bias->dim() != 1 || bias->size(0) != weight.size(0))) return Decision::arguments;
   if (input.numel() == 0 || weight.numel() == 0) return Decision::arguments;
-  return Decision::taken;
+  const bool is_slower = torch_is_faster(gemm_index(type), input.numel() / input.size(-1), weight.size(1),
+                                         weight.size(0), input.stride(-1) != 1, weight.stride(0) != 1);
+  return is_slower ? Decision::slower : Decision::taken;
 }
 
 // The leading dimensions as one; a view where the strides allow one. Sizes may be symbolic.

@@ -10,6 +10,7 @@
 
 #include "autograd.h"
 #include "gemm.h"
+#include "product_choice.h"
 #include "results.h"
 
 namespace rusttorch {
@@ -42,6 +43,10 @@ Decision decide(const Operands& o) {
   if (batched && o.a.size(0) != o.b.size(0)) return Decision::arguments;
   if (o.a.numel() == 0 || o.b.numel() == 0) return Decision::arguments;
   if (o.summand && !at::is_expandable_to(o.summand->sizes(), o.sizes())) return Decision::arguments;
+  if (!batched && torch_is_faster(gemm_index(type), o.rows(), o.a.size(-1), o.columns(), o.a.stride(-1) != 1,
+                                  o.b.stride(-1) != 1)) {
+    return Decision::slower;
+  }
   return Decision::taken;
 }
 
@@ -137,8 +142,7 @@ struct AddedProduct {
     write_product(o, result);
     return result;
   }
-  static Tensor& cpu_in_place(Tensor& self, const Tensor& a, const Tensor& b, const Scalar& beta,
-                              const Scalar& alpha) {
+  static Tensor& cpu_in_place(Tensor& self, const Tensor& a, const Tensor& b, const Scalar& beta, const Scalar& alpha) {
     Operands o{a, b};
     Decision decision = takes_scales(o, self, beta, alpha) ? decide<batched>(o) : Decision::arguments;
     if (decision == Decision::taken && !is_writable(o, self)) decision = Decision::layout;

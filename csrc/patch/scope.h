@@ -6,7 +6,7 @@
 
 namespace rusttorch::patch {
 
-inline constexpr int kDecisions = 4;  // as many as ops/counters.h has
+inline constexpr int kDecisions = 5;  // as many as ops/counters.h has
 using Counts = std::array<std::atomic<int64_t>, kDecisions>;
 
 // The counts of the override this thread is in, or null. constinit: reading it needs no check for a first use.

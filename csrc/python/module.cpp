@@ -3,6 +3,7 @@
 
 #include "../kernels/dispatch.h"
 #include "../ops/counters.h"
+#include "../ops/product_choice.h"
 #include "calls.h"
 #include "limits.h"
 #include "memory.h"
@@ -21,6 +22,20 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, module) {
 
   module.def("counters", &rusttorch::read_counters, "Operator -> decision -> count, since the last reset.");
   module.def("reset_counters", &rusttorch::reset_counters, "Sets every counter to zero.");
+
+  // Classes as tuples: dtype, layout, rows, k, columns.
+  module.def("product_choices", [] {
+    std::vector<std::array<int, 5>> rows;
+    for (const auto& c : rusttorch::product_choices()) rows.push_back({c.dtype, c.layout, c.rows, c.k, c.columns});
+    return rows;
+  });
+  module.def("use_product_choices", [](const std::vector<std::array<int, 5>>& rows) {
+    std::vector<rusttorch::ProductClass> classes;
+    for (const auto& row : rows) classes.push_back({row[0], row[1], row[2], row[3], row[4]});
+    if (!std::all_of(classes.begin(), classes.end(), rusttorch::is_valid)) throw py::value_error("no such class");
+    rusttorch::use_product_choices(classes);
+  });
+  module.def("use_default_product_choices", &rusttorch::use_default_product_choices);
 
   module.def("available_isas", &rusttorch::available_isas, "Kernel tables this CPU can run, best first.");
   module.def("current_isa", [] { return std::string(rusttorch::kernels().name); }, "Name of the active kernel table.");

@@ -1,0 +1,206 @@
+"""Products of matrices against torch and the machine's limits: python benchmarks/bench_products.py [group ...]
+
+Each product is timed as torch does it, as torch does it with torchext's pool installed (its results then cost no page
+faults), and by torchext, pooled too; in turns, whose order reverses every round. "limit" is the time that the product
+cannot go below: its multiply-adds at the rate of the FMA loop, or its bytes at the rate of the triad, over torchext's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import timeit
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.nn.functional import gelu, linear
+
+import torchext
+from torchext import _bench_limits
+from torchext._bench_report import geometric_mean
+
+# rows, k, columns. The last letters of a label: N as it is, T a transposed view.
+TRAINING = ((1024, 384, 1536), (1024, 1536, 384), (512, 768, 3072), (1024, 384, 50257))
+SQUARES = (1024, 2048)
+SMALL = (16, 32, 64, 128)
+DTYPES = {"double": torch.float64}  # of groups, for the rate of multiply-adds
+Call = Callable[[], Any]
+Product = tuple[str, Call, Call, int, int]  # label, torch, torchext, multiply-adds, bytes
+
+
+def operand(rows: int, columns: int, turned: bool, dtype: torch.dtype) -> torch.Tensor:
+    shape = (columns, rows) if turned else (rows, columns)
+    x = torch.randn(shape).to(dtype) if dtype.is_floating_point else torch.randint(-9, 9, shape, dtype=dtype)
+    return x.t() if turned else x
+
+
+def product(rows: int, k: int, columns: int, layout: str = "NN", dtype: torch.dtype = torch.float32) -> Product:
+    a, b = operand(rows, k, layout[0] == "T", dtype), operand(k, columns, layout[1] == "T", dtype)
+    moved = a.nbytes + b.nbytes + rows * columns * a.itemsize
+    label = f"({rows},{k})x({k},{columns}) {layout}"
+    return label, lambda: torch.mm(a, b), lambda: torchext.mm(a, b), rows * k * columns, moved
+
+
+def training_layouts(rows: int, k: int, columns: int) -> list[Product]:
+    """Forward x w^T, and its gradients g w and g^T x."""
+    return [
+        product(rows, k, columns, "NT"),
+        product(rows, columns, k, "NN"),
+        product(columns, rows, k, "TN"),
+    ]
+
+
+def batched(count: int, rows: int, k: int, columns: int, layout: str = "NN") -> Product:
+    a = torch.randn(count, k, rows).mT if layout[0] == "T" else torch.randn(count, rows, k)
+    b = torch.randn(count, columns, k).mT if layout[1] == "T" else torch.randn(count, k, columns)
+    moved = a.nbytes + b.nbytes + count * rows * columns * 4
+    label = f"{count} x ({rows},{k})x({k},{columns}) {layout}"
+    return label, lambda: torch.bmm(a, b), lambda: torchext.bmm(a, b), count * rows * k * columns, moved
+
+
+def linears(rows: int, k: int, columns: int) -> list[Product]:
+    """gelu(linear(x)), and forward with backward."""
+    x, w, b = torch.randn(rows, k), torch.randn(columns, k) / k**0.5, torch.randn(columns)
+    leaves = [x.clone().requires_grad_(), w.clone().requires_grad_(), b.clone().requires_grad_()]
+    grad_output = torch.randn(rows, columns)
+
+    def both(function: Callable[..., torch.Tensor]) -> Call:
+        return lambda: torch.autograd.grad(function(*leaves), leaves, grad_output)
+
+    def stock(x: torch.Tensor, w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return gelu(linear(x, w, b))
+
+    def ours(x: torch.Tensor, w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return torchext.linear_act(x, w, b, "gelu")
+
+    work, moved, label = rows * k * columns, x.nbytes + w.nbytes + grad_output.nbytes, f"({rows},{k},{columns})"
+    return [
+        (f"linear + gelu {label}", lambda: stock(x, w, b), lambda: ours(x, w, b), work, moved),
+        (f"  and its backward {label}", both(stock), both(ours), 3 * work, 3 * moved),
+    ]
+
+
+def groups() -> dict[str, list[Callable[[], list[Product]]]]:
+    """What to measure, built one at a time."""
+    few = [(rows, k, columns) for k, columns in ((768, 3072), (3072, 768)) for rows in (1, 2, 4, 5, 8, 16, 32)]
+    return {
+        "squares": [lambda n=n, o=o: [product(n, n, n, o)] for n in SQUARES for o in ("NN", "NT", "TN")],
+        "training": [lambda s=s: training_layouts(*s) for s in TRAINING],
+        "small": [lambda n=n, o=o: [product(n, n, n, o)] for n in SMALL for o in ("NN", "NT", "TN")],
+        "middle": [
+            lambda n=n, o=o: [product(n, n, n, o)] for n in (96, 192, 256, 384, 512) for o in ("NN", "NT", "TN")
+        ],
+        "few": [lambda s=s, o=o: [product(*s, o)] for s in few for o in ("NN", "NT")]
+        + [lambda s=s: [product(s[2], s[1], s[0], "NN")] for s in few],
+        "thin": [
+            lambda s=s, o=o: [product(*s, o)]
+            for s in ((2000, 3, 64), (512, 3072, 768), (4096, 64, 64), (64, 4096, 64), (1024, 16, 1024), (50, 700, 50))
+            for o in ("NN", "NT", "TN")
+        ],
+        "batches": [
+            lambda o=o, s=s: [batched(*s, o)]
+            for s in ((48, 256, 64, 256), (48, 256, 256, 64), (512, 16, 16, 16), (64, 64, 64, 64), (8, 512, 512, 512))
+            for o in ("NN", "NT", "TN")
+        ],
+        "linear": [lambda: linears(1024, 384, 1536), lambda: linears(512, 768, 3072), lambda: linears(64, 64, 64)],
+        "double": [
+            lambda s=s, o=o: [product(*s, o, dtype=torch.float64)]
+            for s in ((512, 512, 512), (1024, 1024, 1024), *((n, n, n) for n in (16, 64, 128, 192, 256)))
+            for o in ("NN", "NT", "TN")
+        ]
+        + [
+            lambda s=s, o=o: [product(*s, o, dtype=torch.float64)]
+            for s in (
+                (1, 768, 3072),
+                (4, 768, 3072),
+                (16, 3072, 768),
+                (32, 3072, 768),
+                (32, 768, 3072),
+                (384, 1024, 1536),
+            )
+            for o in ("NN", "NT")
+        ],
+        "integers": [
+            lambda n=n, d=d, o=o: [product(n, n, n, o, d)]
+            for d in (torch.int32, torch.int64, torch.int8)
+            for n in (64, 512)
+            for o in ("NN", "NT")
+        ],
+        "half": [
+            lambda s=s, o=o: [product(*s, o, dtype=torch.bfloat16)]
+            for s in ((1024, 1024, 1024), (1024, 384, 1536), (64, 64, 64), (1, 768, 3072))
+            for o in ("NN", "NT")
+        ],
+    }
+
+
+def measure(entry: Product, rounds: int, seconds: float) -> tuple[float, float, float, float]:
+    """Median seconds of torch, of torch pooled, of torchext pooled, and the spread of the last."""
+    _, stock, own, _, _ = entry
+    timers = {"torch": timeit.Timer(stock), "pooled": timeit.Timer(stock), "torchext": timeit.Timer(own)}
+
+    def enter(name: str) -> None:
+        torchext.memory.uninstall()
+        if name != "torch":
+            torchext.memory.install()
+
+    samples: dict[str, list[float]] = {name: [] for name in timers}
+    once = max(timers["torchext"].timeit(2) / 2, timers["torch"].timeit(2) / 2)
+    count = max(1, int(seconds / rounds / 3 / once))
+    order = list(timers)
+    for _ in range(rounds):
+        for name in order:
+            enter(name)
+            timers[name].timeit(1)
+            samples[name].append(timers[name].timeit(count) / count)
+        order.reverse()
+    torchext.memory.uninstall()
+    middle = {name: statistics.median(values) for name, values in samples.items()}
+    return middle["torch"], middle["pooled"], middle["torchext"], _spread(samples["torchext"])
+
+
+def _spread(values: list[float]) -> float:
+    low, middle, high = statistics.quantiles(values, n=4)
+    return (high - low) / middle
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    known = groups()
+    parser.add_argument("groups", nargs="*", help=f"default all of {', '.join(known)}")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=0.6, help="for each product, default 0.6")
+    parser.add_argument("--threads", type=int)
+    options = parser.parse_args()
+    if unknown := [name for name in options.groups if name not in known]:
+        parser.error(f"unknown groups: {', '.join(unknown)}")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    threads = torch.get_num_threads()
+    print(f"torchext {torchext.__version__} ({torchext.isa.current()}), torch {torch.__version__}, {threads} threads")
+    print(_bench_limits.describe(), flush=True)
+    print(f"{'product':34} {'torch us':>9} {'pooled':>9} {'torchext':>9} spread GFLOP/s torch/ pooled/ limit")
+    for name in options.groups or known:
+        ratios: list[tuple[float, float]] = []
+        print(f"{name}")
+        for build in known[name]:
+            for entry in build():
+                stock, kept, own, spread = measure(entry, options.rounds, options.seconds)
+                label, _, _, work, moved = entry
+                limit = _bench_limits.seconds(moved, work, DTYPES.get(name, torch.float32), _bench_limits.FORWARD["mm"])
+                ratios.append((stock / own, kept / own))
+                print(
+                    f"{label:34} {stock * 1e6:9.1f} {kept * 1e6:9.1f} {own * 1e6:9.1f} {spread:6.0%} "
+                    f"{2 * work / own / 1e9:7.1f} {stock / own:6.2f} {kept / own:7.2f} {limit / own:5.0%}"
+                    f"{'  LOSES' if kept / own < 0.95 else ''}",
+                    flush=True,
+                )
+        means = [geometric_mean(values) for values in zip(*ratios, strict=True)]
+        print(f"{name}: geometric mean {means[0]:.2f} over torch, {means[1]:.2f} over torch pooled", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
