@@ -15,6 +15,7 @@
 #include <memory>
 #include <thread>
 
+#include "cache_sizes.h"
 #include "gemm_problem.h"
 
 namespace rusttorch {
@@ -31,17 +32,21 @@ class GemmWork {
         threads_(threads) {
     const int64_t panels = gemm_pieces(p_.columns, width_), k_blocks = gemm_pieces(p_.k, depth_);
     panel_bytes_ = depth_ * width_ * size_;
-    // All of k at once where 16 panels of it still fit, else as many blocks of it as do.
-    stage_blocks_ = std::clamp<int64_t>(kStageBytes / (std::min<int64_t>(panels, 16) * panel_bytes_), 1, k_blocks);
-    stage_panels_ = std::clamp<int64_t>(kStageBytes / (stage_blocks_ * panel_bytes_), 1, panels);
+    // Wide stages first, so that each row of a is read and packed for many columns; then as many blocks of k as fit.
+    const int64_t stage = std::clamp(cache_sizes().last / 4, kLeastStageBytes, kMostStageBytes);
+    const int64_t task_columns = std::clamp<int64_t>(cache_sizes().second / 1024, 256, 1024);
+    stage_blocks_ = std::clamp<int64_t>(stage / (std::min(panels, task_columns / width_) * panel_bytes_), 1, k_blocks);
+    stage_panels_ = std::clamp<int64_t>(stage / (stage_blocks_ * panel_bytes_), 1, panels);
     column_stages_ = gemm_pieces(panels, stage_panels_);
     stage_panels_ = gemm_pieces(panels, column_stages_);
     k_stages_ = gemm_pieces(k_blocks, stage_blocks_);
     stage_blocks_ = gemm_pieces(k_blocks, k_stages_);
 
     row_tasks_ = gemm_pieces(p_.rows, kTaskRows);
-    column_tasks_ = k_blocks > 1 ? gemm_pieces(stage_panels_ * width_, kTaskColumns) : 1;
-    if (threads > 1) {  // several tasks for each thread, the same number for all
+    column_tasks_ = k_blocks > 1 ? gemm_pieces(stage_panels_ * width_, task_columns) : 1;
+    if (threads > 1) {  // several tasks for each thread, the same number for all; shorter before they are narrower
+      const int64_t most = gemm_pieces(p_.rows, kTaskRows / 2);
+      row_tasks_ = std::max(row_tasks_, std::min(kTasksPerThread * threads, most));
       const int64_t wanted = gemm_pieces(kTasksPerThread * threads, row_tasks_);
       column_tasks_ = std::min(std::max(column_tasks_, wanted), gemm_pieces(stage_panels_, kTaskPanels));
       if (row_tasks_ * column_tasks_ % threads != 0) {
@@ -73,8 +78,8 @@ class GemmWork {
   }
 
  private:
-  static constexpr int64_t kTaskRows = 84, kTaskColumns = 1024, kTaskPanels = 4, kTasksPerThread = 4, kPackPanels = 4;
-  static constexpr int64_t kStageBytes = int64_t(8) << 20;
+  static constexpr int64_t kTaskRows = 84, kTaskPanels = 4, kTasksPerThread = 4, kPackPanels = 4;
+  static constexpr int64_t kLeastStageBytes = int64_t(1) << 20, kMostStageBytes = int64_t(8) << 20;
 
   struct alignas(64) Stage {
     std::atomic<int64_t> next_pack{0}, packs_done{0}, next_task{0}, tasks_done{0};
@@ -96,14 +101,11 @@ class GemmWork {
   int64_t tasks() const { return row_tasks_ * column_tasks_; }
   const void* at(const void* base, int64_t offset) const { return static_cast<const char*>(base) + offset * size_; }
 
-  // a is read where it is, unless its tiles would fall into the same few sets of the caches, or into a page for each k:
+  // a is read where it is if its rows are contiguous, unless its tiles would fall into the same few sets of the caches:
   // then its tasks pack it. Direct over packed, GFLOP/s: 1024 x 1536 (rows 6 KiB apart) 220 over 212; rows a multiple
-  // of 4 KiB apart: 1024 x 1024 173 over 203, 512 x 3072 188 over 206.
-  bool copies() const {
-    const int64_t row = p_.a_row_stride * size_, k = p_.a_k_stride * size_;
-    if (p_.a_k_stride == 1) return row % 4096 == 0;
-    return p_.a_row_stride != 1 || k % 4096 == 0 || k > 32768;
-  }
+  // of 4 KiB apart: 1024 x 1024 173 over 203, 512 x 3072 188 over 206. By columns, (1536,1024)x(1024,384) on AVX2: 125
+  // over 152.
+  bool copies() const { return p_.a_k_stride != 1 || p_.a_row_stride * size_ % 4096 == 0; }
 
   static void wait(const std::atomic<int64_t>& counter, int64_t value) {
     for (int64_t turns = 0; counter.load(std::memory_order_acquire) < value; ++turns) {
