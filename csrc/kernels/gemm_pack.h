@@ -5,18 +5,17 @@
 namespace rusttorch::RUSTTORCH_ISA {
 
 // packed[k][lanes of a panel] from the `columns` <= lanes columns of b, contiguous along k; missing columns are zeros.
+// `whole`: of `lanes` values of k.
 template <class T, bool whole>
 RUSTTORCH_INLINE void pack_square(T* packed, int64_t width, const T* b, int64_t column_stride, int64_t k,
                                   int64_t columns) {
   using V = Vec<T>;
   constexpr int lanes = V::lanes;
   V x[lanes];
-  if constexpr (whole) {
 #pragma GCC unroll 16
-    for (int j = 0; j < lanes; ++j) x[j] = V::load(b + j * column_stride);
-  } else {
-#pragma GCC unroll 16
-    for (int j = 0; j < lanes; ++j) x[j] = j < columns ? V::load(b + j * column_stride, k) : V(T(0));
+  for (int j = 0; j < lanes; ++j) {
+    if (j >= columns) x[j] = V(T(0));
+    else x[j] = whole ? V::load(b + j * column_stride) : V::load(b + j * column_stride, k);
   }
   transpose(x);
 #pragma GCC unroll 16
@@ -31,13 +30,11 @@ RUSTTORCH_INLINE void pack_transposed(T* packed, int64_t width, const T* b, int6
                                       int64_t columns) {
   constexpr int lanes = Vec<T>::lanes;
   int64_t i = 0;
-  if (columns >= lanes) {
-    for (; i + lanes <= k; i += lanes) pack_square<T, true>(packed + i * width, width, b + i, column_stride, 0, 0);
+  if (columns >= lanes) {  // without tests in the loop
+    for (; i + lanes <= k; i += lanes) pack_square<T, true>(packed + i * width, width, b + i, column_stride, 0, lanes);
   }
-  for (; i < k; i += lanes) {
-    const int64_t rest = k - i < lanes ? k - i : lanes;
-    pack_square<T, false>(packed + i * width, width, b + i, column_stride, rest, columns);
-  }
+  for (; i + lanes <= k; i += lanes) pack_square<T, true>(packed + i * width, width, b + i, column_stride, 0, columns);
+  if (i < k) pack_square<T, false>(packed + i * width, width, b + i, column_stride, k - i, columns);
 }
 template <class T>
 RUSTTORCH_INLINE void pack_strided(T* packed, int64_t width, const T* b, int64_t k_stride, int64_t column_stride,
@@ -99,16 +96,22 @@ void gemm_pack_rows(void* packed_, const void* a_, int64_t row_stride, int64_t k
   const T* const a = static_cast<const T*>(a_);
   const int64_t tiles = (rows + GemmTile<T>::rows - 1) / GemmTile<T>::rows;
   if (row_stride == 1) {
-    for (int64_t i = 0; i < k; ++i) {
+    // Eight values of k at a time: lines of a serve several tiles, and the tiles are not written in turns, whose
+    // distance is a multiple of 4 KiB for many k.
+    for (int64_t start = 0; start < k; start += 8) {
+      const int64_t end = start + 8 < k ? start + 8 : k;
       for (int64_t tile = 0; tile < tiles; ++tile) {
         const int64_t row = rows * tile / tiles, height = rows * (tile + 1) / tiles - row;
-        const T* const from = a + i * k_stride + row;
-        T* const to = packed + (tile * k + i) * pitch;
-        __builtin_prefetch(from + 8 * k_stride);  // rows may be pages apart
+        const bool is_inside = row + pitch <= rows;  // then what follows the tile's rows may be read, and is not used
+        for (int64_t i = start; i < end; ++i) {
+          const T* const from = a + i * k_stride + row;
+          T* const to = packed + (tile * k + i) * pitch;
+          __builtin_prefetch(from + 8 * k_stride);  // rows may be pages apart
 #pragma GCC unroll 8
-        for (int v = 0; v < pitch; v += lanes) {
-          const int64_t left = height - v;
-          (left >= lanes ? V::load(from + v) : V::load(from + v, left > 0 ? left : 0)).store(to + v);
+          for (int v = 0; v < pitch; v += lanes) {
+            const int64_t left = height - v;
+            (is_inside || left >= lanes ? V::load(from + v) : V::load(from + v, left > 0 ? left : 0)).store(to + v);
+          }
         }
       }
     }
