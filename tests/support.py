@@ -122,7 +122,7 @@ def samples(row: Row, dtype: torch.dtype, method: str = "sample_inputs") -> Iter
 
 
 def taken(point: str, reason: str = "taken") -> int:
-    """How often a decision point answered ``reason``: "taken", "dtype", "layout", "arguments", "slower" or "isa:<name>"."""
+    """How often a decision point answered ``reason``: "taken", "dtype" and others of ops/counters.h, "isa:<name>"."""
     return _C.counters().get(point, {}).get(reason, 0)
 
 

@@ -1,5 +1,6 @@
 // Products with few rows, which read b once: memory sets the pace. Included by gemm.h.
 #pragma once
+#include "gemm_tile.h"
 #include "map.h"
 
 namespace rusttorch::RUSTTORCH_ISA {

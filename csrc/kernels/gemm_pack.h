@@ -1,5 +1,6 @@
 // Panels of b for the tiles of gemm.h. Included by it.
 #pragma once
+#include "gemm_tile.h"
 #include "map.h"
 
 namespace rusttorch::RUSTTORCH_ISA {

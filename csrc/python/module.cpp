@@ -32,7 +32,8 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, module) {
   module.def("use_product_choices", [](const std::vector<std::array<int, 5>>& rows) {
     std::vector<rusttorch::ProductClass> classes;
     for (const auto& row : rows) classes.push_back({row[0], row[1], row[2], row[3], row[4]});
-    if (!std::all_of(classes.begin(), classes.end(), rusttorch::is_valid)) throw py::value_error("no such class");
+    if (!std::all_of(classes.begin(), classes.end(), rusttorch::is_valid))
+      throw py::value_error("no such class of products");
     rusttorch::use_product_choices(classes);
   });
   module.def("use_default_product_choices", &rusttorch::use_default_product_choices);
