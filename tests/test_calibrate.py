@@ -18,10 +18,8 @@ CLASS = (0, 1, 3, 4, 5)  # float32, NT, 8 to 15 rows, k 16 to 31, 32 to 63 colum
 
 
 @pytest.fixture(autouse=True)
-def defaults(monkeypatch, tmp_path):
+def cache(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    yield
-    _C.use_default_product_choices()
 
 
 @pytest.mark.parametrize("operator", ["mm", "addmm", "linear", "linear_act"])
@@ -78,7 +76,7 @@ def test_file(caplog):
     assert _calibrate.save([CLASS]) == file and sorted(file.parent.iterdir()) == [file]
     assert len(json.loads(file.read_text())) == 2
     assert _calibrate.load() and _C.product_choices() == [list(CLASS)]
-    _C.use_default_product_choices()
+    _C.use_product_choices([])
     for text in (
         "{",
         "[1]",
@@ -104,6 +102,13 @@ def test_measurement(monkeypatch):
     assert 0.01 < _calibrate.torch_over_ours((0, 1, 3, 3, 3)) < 100
 
 
+def test_large_products():
+    """Measured by a smaller one of the same shape."""
+    assert _calibrate.measurable((0, 1, 12, 12, 12)) == (0, 1, 9, 9, 9)
+    assert _calibrate.measurable((1, 2, 12, 0, 3)) == (1, 2, 12, 0, 3)
+    assert len(list(_calibrate.classes(13))) == 6 * 13**3
+
+
 def run(*arguments):
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True, timeout=120)
     return done.stdout
@@ -119,6 +124,7 @@ def test_command():
     assert run("-c", question) == f"{[list(CLASS)]}\n"
     run("-m", "torchext", "calibrate", "--reset")
     assert not _calibrate.path().exists()
+    _C.use_default_product_choices()
     assert run("-c", question) == f"{_C.product_choices()}\n"
 
 

@@ -8,6 +8,7 @@ defaults of csrc/ops/product_choice.cpp hold.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -25,9 +26,9 @@ from torchext._progress import Progress
 DTYPES = (torch.float32, torch.float64)
 LAYOUTS = ("NN", "NT", "TN")
 SIZES = 13  # classes of a size: 1, 2 to 3, 4 to 7, ...
-MOST_WORK = 1 << 31  # multiply-adds of the largest product that is measured
+MOST_WORK = 1 << 29  # multiply-adds of the largest product that is measured
 ROUNDS = 5
-SAMPLE_SECONDS = 300e-6
+SAMPLE_SECONDS = 200e-6
 MARGIN = 1.05  # by how much torch must win: less is noise
 
 Class = tuple[int, int, int, int, int]  # dtype, layout, and the classes of rows, k and columns
@@ -50,14 +51,17 @@ def machine() -> str:
 
 
 def classes(most: int) -> Iterator[Class]:
-    """Those with products of at most MOST_WORK multiply-adds and sizes below 2 ** most."""
-    for dtype in range(len(DTYPES)):
-        for layout in range(len(LAYOUTS)):
-            for rows in range(most):
-                for k in range(most):
-                    for columns in range(most):
-                        if _size(rows) * _size(k) * _size(columns) <= MOST_WORK:
-                            yield dtype, layout, rows, k, columns
+    """All with sizes below 2 ** most."""
+    sizes = range(most)
+    yield from itertools.product(range(len(DTYPES)), range(len(LAYOUTS)), sizes, sizes, sizes)
+
+
+def measurable(product: Class) -> Class:
+    """The class itself, or for a large product the nearest one of at most MOST_WORK multiply-adds."""
+    dtype, layout, *sizes = product
+    while math.prod(map(_size, sizes)) > MOST_WORK:
+        sizes[sizes.index(max(sizes))] -= 1
+    return dtype, layout, sizes[0], sizes[1], sizes[2]
 
 
 def _size(size_class: int) -> int:
@@ -66,17 +70,21 @@ def _size(size_class: int) -> int:
 
 
 def torch_over_ours(product: Class) -> float:
-    """Time of torch's product over the time of ours: minima of alternating samples."""
+    """Time of torch's product over the time of ours: minima of alternating samples, after a quick look."""
+    from torchext.functional import mm  # not at the top: this module is loaded before it
+
     dtype, layout, rows, k, columns = product
     shapes = [(_size(rows), _size(k)), (_size(k), _size(columns))]
     a, b = (
         torch.randn(shape[::-1], dtype=DTYPES[dtype]).t() if letter == "T" else torch.randn(shape, dtype=DTYPES[dtype])
         for shape, letter in zip(shapes, LAYOUTS[layout], strict=True)
     )
-    out = torch.empty(_size(rows), _size(columns), dtype=DTYPES[dtype])
-    names = {"ours": torch.ops.rusttorch.mm.out, "torchs": torch.mm, "a": a, "b": b, "out": out}
-    timers = [timeit.Timer(f"{name}(a, b, out=out)", globals=names) for name in ("torchs", "ours")]
-    once = max(min(timer.repeat(2, 1)) for timer in timers)
+    names = {"ours": mm, "torchs": torch.mm, "a": a, "b": b}
+    timers = [timeit.Timer(f"{name}(a, b)", globals=names) for name in ("torchs", "ours")]
+    quick = [min(timer.repeat(3, 1)) for timer in timers]
+    if quick[0] > 1.3 * quick[1]:
+        return quick[0] / quick[1]
+    once = max(quick)
     count = max(1, math.ceil(SAMPLE_SECONDS / once))
     samples = [[timer.timeit(count) for timer in timers] for _ in range(ROUNDS)]
     return min(torchs for torchs, _ in samples) / min(ours for _, ours in samples)
@@ -85,20 +93,20 @@ def torch_over_ours(product: Class) -> float:
 def calibrate(most: int, show: bool) -> list[Class]:
     """The classes where torch is faster, measured with our kernels in use everywhere else."""
     before = _C.product_choices()
-    plan = list(classes(most))
+    plan = sorted({measurable(product) for product in classes(most)})
     progress = Progress(len(plan)) if show else None
-    torchs: list[Class] = []
+    torchs: set[Class] = set()
     _C.use_product_choices([])
     try:
         for done, product in enumerate(plan, 1):
             # Twice, because a disturbance can only make something slower.
             if torch_over_ours(product) * MARGIN < 1 and torch_over_ours(product) * MARGIN < 1:
-                torchs.append(product)
+                torchs.add(product)
             if progress and done % 100 == 0:
                 progress.show(done, f"{done}/{len(plan)}, {len(torchs)} for torch")
     finally:
         _C.use_product_choices(before)
-    return torchs
+    return [product for product in classes(most) if measurable(product) in torchs]
 
 
 def load() -> bool:

@@ -43,8 +43,8 @@ Decision decide(const Operands& o) {
   if (batched && o.a.size(0) != o.b.size(0)) return Decision::arguments;
   if (o.a.numel() == 0 || o.b.numel() == 0) return Decision::arguments;
   if (o.summand && !at::is_expandable_to(o.summand->sizes(), o.sizes())) return Decision::arguments;
-  if (!batched && torch_is_faster(gemm_index(type), o.rows(), o.a.size(-1), o.columns(), o.a.stride(-1) != 1,
-                                  o.b.stride(-1) != 1)) {
+  if (torch_is_faster(gemm_index(type), o.rows(), o.a.size(-1), o.columns(), o.a.stride(-1) != 1,
+                      o.b.stride(-1) != 1)) {
     return Decision::slower;
   }
   return Decision::taken;
