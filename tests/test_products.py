@@ -335,3 +335,18 @@ def test_gradients_of_linear(shape):
         for ours, stock in zip(*gradients, strict=True):
             assert_same_form(ours, stock)
             torch.testing.assert_close(ours, stock)
+
+
+@pytest.mark.parametrize("operator", ["mm", "bmm"])
+def test_int8(operator, instruction_set, fast_path):
+    """Wraps as torch's: by the int32 product, so only the last byte matters."""
+    a, b = (torch.randint(-128, 128, shape, dtype=torch.int8) for shape in ((3, 80, 70), (3, 90, 70)))
+    operands = (a, b.mT) if operator == "bmm" else (a[0], b[0].t())
+    with fast_path(operator):
+        found = getattr(torchext, operator)(*operands)
+    assert found.dtype == torch.int8 and torch.equal(found, getattr(torch, operator)(*operands))
+    with pytest.raises(RuntimeError) as ours:
+        getattr(torchext, operator)(operands[0], operands[0])
+    with pytest.raises(RuntimeError) as torchs:
+        getattr(torch, operator)(operands[0], operands[0])
+    assert str(ours.value) == str(torchs.value)

@@ -45,7 +45,8 @@ void check(int64_t rows, int64_t k, int64_t columns, int layout) {
     for (int64_t j = 0; j < columns; ++j) {
       uint64_t sum = p.accumulate ? uint64_t(before[i * columns + j]) : p.bias ? uint64_t(bias[j]) : 0;
       for (int64_t t = 0; t < k; ++t) {
-        sum += uint64_t(a[i * p.a_row_stride + t * p.a_k_stride]) * uint64_t(b[t * p.b_k_stride + j * p.b_column_stride]);
+        sum +=
+            uint64_t(a[i * p.a_row_stride + t * p.a_k_stride]) * uint64_t(b[t * p.b_k_stride + j * p.b_column_stride]);
       }
       ASSERT_EQ(c[i * columns + j], static_cast<T>(sum)) << rows << "x" << k << "x" << columns << " layout " << layout;
     }
