@@ -288,8 +288,6 @@ EMULATE(__m512, _mm512_unpacklo_ps, float, 16, PAIRS(float, 0), __m512 a, __m512
 EMULATE(__m512, _mm512_unpackhi_ps, float, 16, PAIRS(float, 2), __m512 a, __m512 b)
 EMULATE(__m512d, _mm512_unpacklo_pd, double, 8, PAIRS(double, 0), __m512d a, __m512d b)
 EMULATE(__m512d, _mm512_unpackhi_pd, double, 8, PAIRS(double, 1), __m512d a, __m512d b)
-EMULATE(__m512, _mm512_shuffle_ps, float, 16,
-        (k % 4 < 2 ? a : b).get<float>(k / 4 * 4 + ((order >> (2 * (k % 4))) & 3)), __m512 a, __m512 b, int order)
 
 #undef A
 #undef B
