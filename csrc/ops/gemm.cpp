@@ -22,12 +22,12 @@ int64_t threads_for(double nanoseconds) {
 }
 
 // Columns of b go to threads; each element of b is used once, or a few times.
-void run_few_rows(const GemmProblem& p, int dtype) {
+void run_few_rows(const GemmProblem& p, int dtype, GemmPath path) {
   const int64_t size = gemm_element_size(dtype);
   const double cost = std::max(static_cast<double>(p.k * size) / kBytesPerNanosecond,
                                compute_cost(static_cast<double>(p.k * p.rows), dtype));
   for_each_range(p.columns, cost,
-                 [&](int64_t begin, int64_t end) { gemm_serial(p.columns_from(begin, end, size), dtype); });
+                 [&](int64_t begin, int64_t end) { gemm_serial(p.columns_from(begin, end, size), dtype, path); });
 }
 
 // A few columns of b, copied, make dot products of what would read a with many rows at once. (768,3072)x(3072,2): 1590 us
@@ -44,16 +44,17 @@ void run_shares(const GemmProblem& p, int dtype, int64_t threads) {
   const int64_t panels = gemm_pieces(p.columns, width);
   if (panels >= threads) {
     at::parallel_for(0, panels, gemm_pieces(panels, threads), [&](int64_t begin, int64_t end) {
-      gemm_serial(p.columns_from(begin * width, std::min(end * width, p.columns), size), dtype, false);
+      gemm_serial(p.columns_from(begin * width, std::min(end * width, p.columns), size), dtype, GemmPath::tiles);
     });
     return;
   }
-  at::parallel_for(0, p.rows, gemm_pieces(p.rows, threads),
-                   [&](int64_t begin, int64_t end) { gemm_serial(p.rows_from(begin, end, size), dtype, false); });
+  at::parallel_for(0, p.rows, gemm_pieces(p.rows, threads), [&](int64_t begin, int64_t end) {
+    gemm_serial(p.rows_from(begin, end, size), dtype, GemmPath::tiles);
+  });
 }
 
 void run_turned(const GemmProblem& p, int dtype) {
-  if (takes_dots(p) || takes_few_rows(p)) return run_few_rows(p, dtype);
+  if (const GemmPath path = gemm_path(p); path != GemmPath::tiles) return run_few_rows(p, dtype, path);
   const double multiply_adds = static_cast<double>(p.rows) * static_cast<double>(p.columns) * static_cast<double>(p.k);
   const int64_t threads = threads_for(compute_cost(multiply_adds, dtype));
   if (threads == 1 && multiply_adds < 1 << 20) return gemm_serial(p, dtype);
