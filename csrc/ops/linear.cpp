@@ -20,6 +20,7 @@
 #include "linear.h"
 #include "product_choice.h"
 #include "results.h"
+#include "widening.h"
 
 namespace rusttorch {
 namespace {
@@ -74,7 +75,20 @@ Tensor run_linear(const Tensor& input, const Tensor& weight, const OptionalTenso
   return result;
 }
 
+// As for a product of the rows of `input`.
+bool is_widened_linear(const Tensor& input, const Tensor& weight, const OptionalTensor& bias) {
+  const at::ScalarType type = input.scalar_type();
+  return is_floating_index(dtype_index(type)) && (!is_given(bias) || bias->scalar_type() == type) && input.dim() >= 1 &&
+         weight.dim() == 2 && is_widened(as_matrix(input), weight.t());
+}
+OptionalTensor widened_bias(const OptionalTensor& bias) {
+  return is_given(bias) ? OptionalTensor(widened(*bias)) : OptionalTensor();
+}
+
 Tensor linear_cpu(const Tensor& input, const Tensor& weight, const OptionalTensor& bias) {
+  if (is_widened_linear(input, weight, bias)) {
+    return linear_cpu(widened(input), widened(weight), widened_bias(bias)).to(input.scalar_type());
+  }
   static DecisionPoint& point = *new DecisionPoint("linear");
   if (!point.count(decide(input, weight, bias))) return at::_ops::linear::call(input, weight, bias);
   return run_linear(input, weight, bias, nullptr, {});
@@ -158,6 +172,9 @@ Tensor linear_act_cpu(const Tensor& input, const Tensor& weight, const OptionalT
   static DecisionPoint& point = *new DecisionPoint("linear_act");
   const Activation& activation = activation_named(name);
   const bool is_real = is_floating_index(dtype_index(input.scalar_type()));
+  if (is_widened_linear(input, weight, bias)) {
+    return linear_act_cpu(widened(input), widened(weight), widened_bias(bias), name).to(input.scalar_type());
+  }
   if (!point.count(is_real ? decide(input, weight, bias) : Decision::dtype)) {
     return ops::linear_act::call(input, weight, bias, name);
   }

@@ -7,6 +7,7 @@
 
 #include "autograd.h"
 #include "gemm.h"
+#include "widening.h"
 
 namespace rusttorch {
 namespace {
@@ -15,7 +16,7 @@ using Aten = at::_ops::matmul;
 
 // Two vectors are dot's.
 Decision decide(const Tensor& a, const Tensor& b) {
-  if (gemm_index(a.scalar_type()) < 0 || a.scalar_type() != b.scalar_type()) return Decision::dtype;
+  if (gemm_index(product_type(a.scalar_type())) < 0 || a.scalar_type() != b.scalar_type()) return Decision::dtype;
   if (a.layout() != at::kStrided || b.layout() != at::kStrided) return Decision::layout;
   if (a.dim() == 0 || b.dim() == 0 || (a.dim() == 1 && b.dim() == 1)) return Decision::arguments;
   return Decision::taken;
