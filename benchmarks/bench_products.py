@@ -129,8 +129,9 @@ def groups() -> dict[str, list[Callable[[], list[Product]]]]:
             for o in ("NN", "NT")
         ],
         "half": [
-            lambda s=s, o=o: [product(*s, o, dtype=torch.bfloat16)]
-            for s in ((1024, 1024, 1024), (1024, 384, 1536), (64, 64, 64), (1, 768, 3072))
+            lambda s=s, o=o, dtype=dtype: [product(*s, o, dtype=dtype)]
+            for dtype in (torch.bfloat16, torch.float16)
+            for s in ((1024, 1024, 1024), (1024, 384, 1536), (64, 64, 64), (16, 16, 16), (8, 768, 3072), (1, 768, 3072))
             for o in ("NN", "NT")
         ],
     }
