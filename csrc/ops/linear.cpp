@@ -75,18 +75,22 @@ Tensor run_linear(const Tensor& input, const Tensor& weight, const OptionalTenso
   return result;
 }
 
-// As for a product of the rows of `input`.
-bool is_widened_linear(const Tensor& input, const Tensor& weight, const OptionalTensor& bias) {
+// From the sizes alone: float32 calls pass here, too.
+bool is_widened(const Tensor& input, const Tensor& weight, const OptionalTensor& bias) {
   const at::ScalarType type = input.scalar_type();
-  return is_floating_index(dtype_index(type)) && (!is_given(bias) || bias->scalar_type() == type) && input.dim() >= 1 &&
-         weight.dim() == 2 && is_widened(as_matrix(input), weight.t());
+  if (product_type(type) == type || !is_floating_index(dtype_index(type)) || weight.scalar_type() != type) return false;
+  if (is_given(bias) && bias->scalar_type() != type) return false;
+  if (input.layout() != at::kStrided || weight.layout() != at::kStrided) return false;
+  if (input.dim() < 1 || weight.dim() != 2 || input.numel() == 0) return false;
+  const int64_t rows = input.numel() / input.size(-1);
+  return pays_widening(type, 1, rows, input.size(-1), weight.size(0), weight.stride(0) == 1);
 }
 OptionalTensor widened_bias(const OptionalTensor& bias) {
   return is_given(bias) ? OptionalTensor(widened(*bias)) : OptionalTensor();
 }
 
 Tensor linear_cpu(const Tensor& input, const Tensor& weight, const OptionalTensor& bias) {
-  if (is_widened_linear(input, weight, bias)) {
+  if (is_widened(input, weight, bias)) {
     return linear_cpu(widened(input), widened(weight), widened_bias(bias)).to(input.scalar_type());
   }
   static DecisionPoint& point = *new DecisionPoint("linear");
@@ -172,7 +176,7 @@ Tensor linear_act_cpu(const Tensor& input, const Tensor& weight, const OptionalT
   static DecisionPoint& point = *new DecisionPoint("linear_act");
   const Activation& activation = activation_named(name);
   const bool is_real = is_floating_index(dtype_index(input.scalar_type()));
-  if (is_widened_linear(input, weight, bias)) {
+  if (is_widened(input, weight, bias)) {
     return linear_act_cpu(widened(input), widened(weight), widened_bias(bias), name).to(input.scalar_type());
   }
   if (!point.count(is_real ? decide(input, weight, bias) : Decision::dtype)) {

@@ -23,7 +23,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, module) {
   module.def("counters", &rusttorch::read_counters, "Operator -> decision -> count, since the last reset.");
   module.def("reset_counters", &rusttorch::reset_counters, "Sets every counter to zero.");
 
-  // Classes as tuples: dtype, layout, rows, k, columns.
+  // The products that are torch's: classes of ops/product_choice.h as tuples of dtype, layout, rows, k, columns.
   module.def("product_choices", [] {
     std::vector<std::array<int, 5>> rows;
     for (const auto& c : rusttorch::product_choices()) rows.push_back({c.dtype, c.layout, c.rows, c.k, c.columns});
