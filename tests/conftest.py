@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -13,6 +14,13 @@ import torchext
 from torchext import _C
 
 FastPath = Callable[..., AbstractContextManager[None]]
+
+
+def pytest_collection_finish() -> None:
+    """What collecting made, PyTorch's tables of operators above all, is here to stay: a gc.collect() that skips it takes
+    10 ms instead of 300."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

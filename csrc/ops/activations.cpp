@@ -1,5 +1,7 @@
 // The elementwise activations: what each operator is called in ATen, which kernel row it runs, what its gradient needs.
 // A new one is a struct of this form and one line in the registration at the end.
+#include "torch_headers.h"
+
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/elu_backward_ops.h>
 #include <ATen/ops/elu_ops.h>

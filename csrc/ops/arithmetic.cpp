@@ -1,4 +1,6 @@
 // add, sub, mul, div: their overloads, what their gradients need, their registration.
+#include "torch_headers.h"
+
 #include <ATen/ops/add.h>
 #include <ATen/ops/add_ops.h>
 #include <ATen/ops/div_ops.h>

@@ -1,4 +1,6 @@
 // The decisions behind add, sub, mul and div: dtype, kernel, layout.
+#include "torch_headers.h"
+
 #include <ATen/MemoryOverlap.h>
 #include <ATen/ScalarOps.h>
 #include <ATen/ops/result_type.h>

@@ -1,3 +1,5 @@
+#include "torch_headers.h"
+
 #include "elementwise.h"
 
 #include <ATen/MemoryOverlap.h>

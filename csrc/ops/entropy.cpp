@@ -1,5 +1,7 @@
 // The compositions of the internal operators of entropy.h, in ATen's differentiable operators: what meta and fake tensors
 // see, functorch, and the gradient of the gradient.
+#include "torch_headers.h"
+
 #include "entropy.h"
 
 #include <ATen/TensorOperators.h>

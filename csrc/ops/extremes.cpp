@@ -1,4 +1,6 @@
 // max, min, amax, amin, argmax, argmin. NaN is the extreme of all; of equal ones the first counts.
+#include "torch_headers.h"
+
 #include "extremes.h"
 
 #include <ATen/ops/amax_ops.h>

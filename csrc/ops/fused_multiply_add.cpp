@@ -1,4 +1,6 @@
 // fused_multiply_add(a, b, c) = a*b + c, rounded once.
+#include "torch_headers.h"
+
 #include <ATen/core/Tensor.h>
 #include <ATen/native/TypeProperties.h>
 #include <ATen/ops/mul_ops.h>

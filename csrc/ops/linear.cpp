@@ -1,5 +1,7 @@
 // linear(input, weight, bias) = input weight^T + bias, and linear_act, the same followed by an activation, which is
 // applied to each part of the result while that is in a core's cache.
+#include "torch_headers.h"
+
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/gelu_ops.h>
 #include <ATen/ops/linear.h>

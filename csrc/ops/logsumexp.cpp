@@ -1,4 +1,6 @@
 // logsumexp along one dimension or neighbouring ones, and its gradient.
+#include "torch_headers.h"
+
 #include <ATen/MemoryOverlap.h>
 #include <ATen/WrapDimUtils.h>
 #include <ATen/native/Resize.h>

@@ -1,4 +1,6 @@
 // Runs the kernels of the elementwise losses: see loss.h.
+#include "torch_headers.h"
+
 #include "loss.h"
 
 #include <ATen/MemoryOverlap.h>

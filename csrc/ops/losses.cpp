@@ -1,4 +1,6 @@
 // The elementwise losses: what each is called in ATen, which kernel rows it runs, how its gradient is called.
+#include "torch_headers.h"
+
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/binary_cross_entropy_backward_ops.h>
 #include <ATen/ops/binary_cross_entropy_ops.h>

@@ -1,5 +1,7 @@
 // matmul of tensors of any rank, by mm and bmm: what has one matrix on the right is one product of all rows; batches that
 // broadcast are expanded, not copied, where their strides allow it.
+#include "torch_headers.h"
+
 #include <ATen/ExpandUtils.h>
 #include <ATen/ops/bmm_ops.h>
 #include <ATen/ops/matmul_ops.h>

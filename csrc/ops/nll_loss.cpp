@@ -1,4 +1,6 @@
 // nll_loss_nd of (C) and (N, C): a gather, and its gradient, one entry a row.
+#include "torch_headers.h"
+
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/nll_loss_backward_ops.h>
 #include <ATen/ops/nll_loss_nd_ops.h>

@@ -1,4 +1,6 @@
 // layer_norm and rms_norm: operators and autograd.
+#include "torch_headers.h"
+
 #include "normalization.h"
 
 #include <ATen/OpMathType.h>

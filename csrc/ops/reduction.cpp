@@ -1,3 +1,5 @@
+#include "torch_headers.h"
+
 #include "reduction.h"
 
 #include <ATen/WrapDimUtils.h>

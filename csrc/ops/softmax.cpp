@@ -1,4 +1,6 @@
 // softmax and log_softmax along any dimension, and their backward.
+#include "torch_headers.h"
+
 #include <ATen/WrapDimUtils.h>
 #include <ATen/ops/_softmax_backward_data_ops.h>
 #include <ATen/ops/log_softmax_ops.h>

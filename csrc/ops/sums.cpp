@@ -1,4 +1,6 @@
 // sum, mean, var and std: sums in double, in an order that depends on the sizes alone (kernels/summation.h), rounded once.
+#include "torch_headers.h"
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/mean_ops.h>

@@ -1,4 +1,6 @@
 // ATen's kernels that the activations stand in for. selu is elu by the time it gets here.
+#include "../ops/torch_headers.h"
+
 #include "override.h"
 
 #include <ATen/ops/elu_backward_cpu_dispatch.h>

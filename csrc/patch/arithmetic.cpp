@@ -1,4 +1,6 @@
 // ATen's kernels that the arithmetic operators stand in for. add.Scalar and its like reach them by themselves.
+#include "../ops/torch_headers.h"
+
 #include "override.h"
 
 #include <ATen/ops/add_cpu_dispatch.h>

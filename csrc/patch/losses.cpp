@@ -1,4 +1,6 @@
 // ATen's kernels that the losses stand in for. cross_entropy and l1_loss are composite: the Python functions are patched.
+#include "../ops/torch_headers.h"
+
 #include "override.h"
 
 #include <ATen/ops/binary_cross_entropy_backward_cpu_dispatch.h>

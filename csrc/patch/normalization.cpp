@@ -1,4 +1,6 @@
 // ATen's kernels that layer_norm stands in for. rms_norm is composite: the Python function is patched.
+#include "../ops/torch_headers.h"
+
 #include "override.h"
 
 #include <ATen/ops/native_layer_norm_backward_cpu_dispatch.h>

@@ -1,3 +1,5 @@
+#include "../ops/torch_headers.h"
+
 #include "override.h"
 
 #include <c10/util/Exception.h>

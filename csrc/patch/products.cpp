@@ -1,4 +1,6 @@
 // ATen's kernels that products stand in for. linear and matmul are composites, which reach these.
+#include "../ops/torch_headers.h"
+
 #include "override.h"
 
 #include <ATen/ops/addmm_cpu_dispatch.h>

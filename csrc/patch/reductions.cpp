@@ -1,4 +1,6 @@
 // ATen's kernels that the reductions stand in for. sum() and mean() of a whole tensor reach those of dims by themselves.
+#include "../ops/torch_headers.h"
+
 #include "override.h"
 
 #include <ATen/ops/amax_cpu_dispatch.h>

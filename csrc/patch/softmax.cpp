@@ -1,4 +1,6 @@
 // ATen's kernels that softmax and log_softmax stand in for: the leaves, not the composite operators above them.
+#include "../ops/torch_headers.h"
+
 #include "override.h"
 
 #include <ATen/ops/_log_softmax_backward_data_cpu_dispatch.h>

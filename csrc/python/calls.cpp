@@ -1,3 +1,5 @@
+#include "../ops/torch_headers.h"
+
 #include "calls.h"
 
 #include <ATen/core/Tensor.h>

@@ -2,6 +2,8 @@
 // call of an empty kernel. They are measured with loops that share nothing with csrc/kernels, so that a slow kernel
 // cannot lower its own limit. Each loop exists for AVX2, AVX-512 and as plain C++ (elsewhere), chosen by the CPU, not by
 // TORCHEXT_ISA: a limit belongs to the machine.
+#include "../ops/torch_headers.h"
+
 #include "limits.h"
 
 #include <ATen/Parallel.h>

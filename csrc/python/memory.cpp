@@ -1,4 +1,6 @@
 // torchext._C.memory: the pool's switches and figures, for torchext/memory.py.
+#include "../ops/torch_headers.h"
+
 #include "memory.h"
 
 #include <torch/csrc/utils/pybind.h>

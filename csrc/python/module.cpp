@@ -1,4 +1,6 @@
 // The Python module torchext._C: the short way from Python to the operators, and the state that Python may read or set.
+#include "../ops/torch_headers.h"
+
 #include <torch/csrc/utils/pybind.h>
 
 #include "../kernels/dispatch.h"

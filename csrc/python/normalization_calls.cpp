@@ -1,4 +1,6 @@
 // Normalisation and dropout for Python: as calls.cpp, with lists of sizes.
+#include "../ops/torch_headers.h"
+
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/dropout_ops.h>
 #include <ATen/ops/layer_norm_ops.h>

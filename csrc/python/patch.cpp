@@ -1,4 +1,6 @@
 // torchext._C.patch: the overrides of ATen's kernels and their switches, for torchext/_patch.py.
+#include "../ops/torch_headers.h"
+
 #include "patch.h"
 
 #include <torch/csrc/utils/pybind.h>

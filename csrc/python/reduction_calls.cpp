@@ -1,4 +1,6 @@
 // The reductions for Python: as calls.cpp, with lists of dims and pairs of results.
+#include "../ops/torch_headers.h"
+
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/amax_ops.h>
 #include <ATen/ops/amin_ops.h>
