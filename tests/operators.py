@@ -58,7 +58,7 @@ SCALARS = {
     "is_result": False, "self_is_result": False, "rounding_mode": "floor", "approximate": "tanh", "dim": -1,
     "dtype": None, "input_dtype": torch.float32, "keepdim": False, "correction": 1,
     "reduction": 0, "delta": 1.5, "weight": None, "pos_weight": None,
-    "p": 1.0, "train": True,  # what draws no random numbers
+    "p": 1.0, "train": True, "generator": None,  # what draws no random numbers
 }  # fmt: skip
 
 

@@ -130,7 +130,7 @@ UNUSED = {"Scalar_out", "Scalar_mode_out", "names", "names_out"}
 NOT_OURS = {
     "max": {"other", "out", "dim_max"}, "min": {"other", "out", "dim_min"},
     "var": {"default", "dim", "out"}, "std": {"default", "dim", "out"},
-    "native_layer_norm": {"out"}, "native_dropout": {"out"},
+    "native_layer_norm": {"out"}, "native_dropout": {"out"}, "bernoulli_": {"Tensor"},
     "linear": {"out"}, "matmul": {"out"},
     **{name: {"dtype", "dtype_out"} for name in ("mm", "addmm", "bmm", "baddbmm")},  # results of a wider dtype
 }  # fmt: skip

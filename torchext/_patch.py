@@ -122,11 +122,15 @@ def overridden_rows() -> frozenset[str]:
 
 @cache
 def redirects() -> dict[str, Redirect]:
-    """Row -> the function of ``torch.nn.functional`` that is redirected: those that no kernel of ATen stands for."""
+    """Row -> the function of ``torch.nn.functional`` that is redirected: those that no kernel of ATen stands for.
+
+    Dropout has both: what is overridden draws the masks of compositions in C++.
+    """
+    redirected = {row.name for row in rows()} - overridden_rows() | {"dropout"}
     return {
         row.name: Redirect(row.original, row.function)
         for row in rows()
-        if row.name not in overridden_rows()
+        if row.name in redirected
         and isinstance(row.original, types.FunctionType)
         and getattr(F, row.original.__name__, None) is row.original
     }

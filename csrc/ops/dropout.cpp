@@ -1,6 +1,10 @@
 // dropout: the random numbers are our own (kernels/dropout.h), their key is drawn from torch's default generator.
+#include "torch_headers.h"
+
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/bernoulli_ops.h>
 #include <ATen/ops/dropout_ops.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/native_dropout_backward_ops.h>
 #include <ATen/ops/native_dropout_ops.h>
@@ -17,6 +21,7 @@ namespace {
 using Dropout = at::_ops::dropout;
 using DropoutInplace = at::_ops::dropout_;
 using Native = at::_ops::native_dropout;
+using Bernoulli = at::_ops::bernoulli__float;
 // As ATen computes it; its own form on the meta device is contiguous, that on the CPU has the strides of grad_output.
 struct NativeBackward : at::_ops::native_dropout_backward {
   static Tensor call(const Tensor& grad_output, const Tensor& mask, double scale) {
@@ -71,6 +76,28 @@ void run(const Tensor& out, const Tensor& mask, const Tensor& input, const Dropo
     });
     if (streams) stream_end();
   });
+}
+
+// bernoulli_(p): 1 with probability p, else 0. This is where the dropout of compositions in C++ gets its mask, attention's
+// among them. A generator of the caller's promises torch's numbers.
+Tensor& bernoulli_cpu(Tensor& self, double p, std::optional<at::Generator> generator) {
+  static DecisionPoint& bernoulli_point = *new DecisionPoint("bernoulli_");
+  const Decision decision = generator ? Decision::arguments : decide(self, p, true);
+  if (!bernoulli_point.count(decision)) return Bernoulli::call(self, p, generator);
+  DropoutParameters parameters = draw(1 - p);
+  parameters.scale = 1;
+  constexpr int64_t kChunk = 64 * kDropoutBlock;  // elements: dropout of ones that stay in the L1 cache
+  const int64_t n = self.numel(), size = int64_t(self.element_size());
+  const Tensor ones = at::full({std::min(n, kChunk)}, 1, self.options());
+  const DropoutKernel kernel = kernels().dropout[dtype_index(self.scalar_type())];
+  char* const to = static_cast<char*>(self.data_ptr());
+  const char* const from = static_cast<const char*>(ones.const_data_ptr());
+  for_each_range((n + kChunk - 1) / kChunk, kForwardCost * kChunk, [&](int64_t begin, int64_t end) {
+    for (int64_t first = begin * kChunk; first < std::min(n, end * kChunk); first += kChunk) {
+      kernel(to + first * size, nullptr, from, first, std::min(kChunk, n - first), parameters);
+    }
+  });
+  return self;
 }
 
 struct Dropped {
@@ -198,6 +225,10 @@ TORCH_LIBRARY_FRAGMENT(rusttorch, library) {
   define<Native>(library, random);
   implement<Native>(library, c10::DispatchKey::CPU, &native_cpu);
   implement_pass_through<Native, true>(library);
+  define<Bernoulli>(library, random);
+  implement<Bernoulli>(library, c10::DispatchKey::CPU, &bernoulli_cpu);
+  implement_pass_through<Bernoulli, true>(library);
+  implement_version_bump<Bernoulli>(library);
   define<NativeBackward>(library);
   implement<NativeBackward>(library, c10::DispatchKey::CPU, &backward_cpu);
   implement_pass_through<NativeBackward, true>(library);
