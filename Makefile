@@ -9,7 +9,7 @@ CMAKE_FLAGS ?= -DCMAKE_BUILD_TYPE=Release
 FORMATTED = $(shell git ls-files --cached --others --exclude-standard 'csrc/*.h' 'csrc/*.cpp' 'tests/*.h' 'tests/*.cpp' 'benchmarks/*.cpp' 'benchmarks/*.h')
 LINTERS := ruff==0.17.6 mypy==2.4.1 clang-format==23.1.5
 
-.PHONY: venv build demo test test-cpp test-clang test-aarch64 test-threads check-headers lint format bench clean
+.PHONY: venv build demo test test-cpp test-clang test-aarch64 test-threads test-pytorch check-headers lint format bench clean
 
 venv: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml setup.py
@@ -54,6 +54,11 @@ test-aarch64:
 	cmake -S . -B build/aarch64 $(CMAKE_FLAGS) -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64.cmake
 	cmake --build build/aarch64 -j $(JOBS)
 	ctest --test-dir build/aarch64 --output-on-failure -j 2 -E /scalar
+
+# PyTorch's own tests of reductions and unary operators, patched: what passes stock must pass. Fetches their source; half an
+# hour or more.
+test-pytorch: build
+	$(BIN)/python tools/test_pytorch.py
 
 # The operator layer, syntax only: on the headers of the oldest torch that is meant to compile, and with clang.
 check-headers: venv
