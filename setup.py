@@ -40,8 +40,8 @@ def write_build_info() -> None:
 
 
 class Build(BuildExtension):
-    """torch's build extension with a fixed folder for objects, so that ninja compiles only what changed, and with torch's
-    headers precompiled: parsing them again for every unit is half of a build."""
+    """torch's build extension with a fixed folder for objects, so that ninja compiles only what changed, and with
+    torch's headers precompiled: units that see torch spend half of their time on parsing them."""
 
     def finalize_options(self) -> None:
         super().finalize_options()
@@ -54,8 +54,8 @@ class Build(BuildExtension):
             precompiling.join()
 
     def precompile(self, header: Path) -> threading.Thread | None:
-        """Leaves header.gch/KEY, which g++ takes instead of the header where a unit includes it first and the flags are
-        the same. g++ does not look whether torch's headers have changed since: KEY does. Other compilers parse as usual."""
+        """Leaves header.gch/KEY, which g++ takes instead of the header where a unit includes it first and the flags
+        are the same. g++ does not look whether torch's headers have changed since: KEY does. Other compilers parse."""
         folders = self.extensions[0].include_dirs + self.compiler.include_dirs
         command = [*self.compiler.compiler_so, *(f"-I{folder}" for folder in folders), *COMPILE_FLAGS]
         command += ["-DTORCH_API_INCLUDE_EXTENSION_H", "-DTORCH_EXTENSION_NAME=_C", "-x", "c++-header", str(header)]

@@ -17,8 +17,8 @@ FastPath = Callable[..., AbstractContextManager[None]]
 
 
 def pytest_collection_finish() -> None:
-    """What collecting made, PyTorch's tables of operators above all, is here to stay: a gc.collect() that skips it takes
-    10 ms instead of 300."""
+    """What collecting made, PyTorch's tables of operators above all, is here to stay: a gc.collect() that skips it
+    takes 10 ms instead of 300."""
     gc.collect()
     gc.freeze()
 

@@ -317,7 +317,7 @@ def test_bernoulli(dtype, instruction_set, fast_path):
 
 
 def test_bernoulli_of_torch():
-    """A generator, a number of none, all or wrong probability, other dtypes and layouts: the stock kernel, bit for bit."""
+    """A generator, a probability of 0 or 1 or none, other dtypes and layouts: the stock kernel, bit for bit."""
     before = taken("bernoulli_")
     for generator in (torch.Generator().manual_seed(3), torch.Generator().manual_seed(4)):
         again = torch.Generator().set_state(generator.get_state())

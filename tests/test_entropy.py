@@ -209,10 +209,13 @@ def test_same_bits_for_any_number_of_threads(shape):
 def test_rows_and_columns_agree():
     """(N, C) and its transpose as one (1, C, N): the same bits, forward and backward."""
     x, target = problem((333, 77))
-    rows = run(torchext.cross_entropy, x, target, reduction="sum")
-    columns = run(torchext.cross_entropy, x.t().contiguous().unsqueeze(0), target.unsqueeze(0), reduction="sum")
-    torch.testing.assert_close(rows[0], columns[0], rtol=1e-6, atol=0)
-    assert torch.equal(rows[1], columns[1][0].t())
+    logits, columns = x.requires_grad_(), x.detach().t().contiguous().unsqueeze(0).requires_grad_()
+    for factor in (1, 0.25):  # by others, the gradient that forward made rounds once more
+        first = torchext.cross_entropy(logits, target, reduction="sum") * factor
+        second = torchext.cross_entropy(columns, target.unsqueeze(0), reduction="sum") * factor
+        torch.testing.assert_close(first, second, rtol=1e-6, atol=0)
+        (of_rows,), (of_columns,) = torch.autograd.grad(first, logits), torch.autograd.grad(second, columns)
+        assert torch.equal(of_rows, of_columns[0].t())
 
 
 def test_streamed_gradient():

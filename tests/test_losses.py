@@ -129,9 +129,9 @@ def test_gradient(name, dtype, reduction, elements, instruction_set, fast_path):
     parameters = PARAMETERS.get(name, {})
     row = row_named(name)
     leaf, wide = x.clone().requires_grad_(), x.double().requires_grad_()
-    result, expected = row.function(leaf, y, reduction=reduction, **parameters), None
-    grad_output = torch.randn(result.shape, dtype=torch.float64).to(dtype)
+    grad_output = torch.randn(x.shape if reduction == "none" else (), dtype=torch.float64).to(dtype)
     with fast_path(f"{name}_backward"):
+        result = row.function(leaf, y, reduction=reduction, **parameters)
         (grad,) = torch.autograd.grad(result, leaf, grad_output)
     wide_result = row.original(wide, y.double(), reduction=reduction, **parameters)
     (expected,) = torch.autograd.grad(wide_result, wide, grad_output.double())

@@ -57,7 +57,7 @@ def test_functorch(name, transform):
     torch.testing.assert_close(ours, stock, **close)
 
 
-@pytest.mark.parametrize("name", [name for name in INPLACE if "mode" not in name])
+@pytest.mark.parametrize("name", [name for name in INPLACE if "mode" not in name and "bernoulli" not in name])  # random
 def test_functorch_inplace(name):
     """In-place operators under vmap and grad, on a copy."""
     overload, aten = OVERLOADS[name], twin(name)

@@ -1,4 +1,4 @@
-"""A pytest plugin: each process writes the hits of every override to the file that TORCHEXT_HITS names, with its number."""
+"""A pytest plugin: each process writes the hits of every override to the file TORCHEXT_HITS names, plus its number."""
 
 import json
 import os

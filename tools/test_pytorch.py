@@ -3,8 +3,8 @@
 usage: python tools/test_pytorch.py [-k EXPRESSION] [-n PROCESSES]
 
 The files are test_unary_ufuncs.py and test_reductions.py of Debian's source package ``pytorch`` (suite trixie, 2.6),
-fetched with apt into build/pytorch; nothing else of the machine's apt changes. Exit code 1 if a test was lost, or if the
-patched run never reached one of our kernels. Stock runs some 30 000 tests; what fails there (2.6's tests on a newer
+fetched with apt into build/pytorch; nothing else of the machine's apt changes. Exit code 1 if a test was lost, or if
+the patched run never reached one of our kernels. Stock runs some 30 000 tests; what fails there (2.6's tests on a newer
 torch) is counted, and says nothing.
 """
 

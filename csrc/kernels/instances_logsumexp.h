@@ -17,4 +17,11 @@ RUSTTORCH_KERNELS(bfloat16)
 RUSTTORCH_KERNELS(float16)
 #undef RUSTTORCH_KERNELS
 
+#define RUSTTORCH_KERNELS(T)                                                                     \
+  RUSTTORCH_INSTANCE void logsumexp_kept<T>(void*, void*, void*, const void*, int64_t, int64_t); \
+  RUSTTORCH_INSTANCE void gradient_of_kept<T>(void*, const void*, int64_t, int64_t, const GradientTerms&);
+RUSTTORCH_KERNELS(float)
+RUSTTORCH_KERNELS(double)
+#undef RUSTTORCH_KERNELS
+
 }  // namespace rusttorch::RUSTTORCH_ISA

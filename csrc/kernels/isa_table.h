@@ -86,6 +86,13 @@ constexpr KernelTable make_table() {
   RUSTTORCH_KERNELS(kFloat16, float16)
 #undef RUSTTORCH_KERNELS
 
+#define RUSTTORCH_KERNELS(index, T)                \
+  table.logsumexp_kept[index] = logsumexp_kept<T>; \
+  table.gradient_of_kept[index] = gradient_of_kept<T>;
+  RUSTTORCH_KERNELS(kFloat32, float)
+  RUSTTORCH_KERNELS(kFloat64, double)
+#undef RUSTTORCH_KERNELS
+
 #define RUSTTORCH_KERNELS(index, T)                      \
   table.sum_rows[index] = sum_rows<T>;                   \
   table.sum_columns[index] = sum_columns<T>;             \

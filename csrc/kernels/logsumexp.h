@@ -5,6 +5,9 @@
 //   logsumexp_backward   scale e^(x - max - log_sum) - offset w - (peak at the target)
 //   smoothing_sums       sum(w (max - x)), in double
 //
+// logsumexp_kept leaves the exponentials e^(x - max), shifted as in softmax.h, and gradient_of_kept makes of them, bit for
+// bit, what logsumexp_backward makes of x where max is finite: rows of float32 and float64, without a second exponential.
+//
 // -inf only: max = -inf; +inf: max = +inf; NaN: max = NaN; each with log_sum = 0. Exponentials are added up in the
 // order of softmax.h, so a matrix and its transpose give the same bits. Error of log_sum: 2.5 last places of
 // log_sum + 1; of the exponential: that of softmax.
@@ -73,8 +76,9 @@ RUSTTORCH_INLINE Vec<Compute<T>> short_row_largest(const T* in, int64_t size) {
     largest = max_number(row.line[i / Row::vectors].v[i % Row::vectors], largest);
   return largest;
 }
-template <class T, int lines>
-RUSTTORCH_INLINE Vec<Compute<T>> short_row_exponentials(const T* in, int64_t size, Vec<Compute<T>> max) {
+template <class T, int lines, bool keep>
+RUSTTORCH_INLINE Vec<Compute<T>> short_row_exponentials(const T* in, int64_t size, Vec<Compute<T>> max,
+                                                        Compute<T>* kept) {
   using Row = ShortRow<T, lines>;
   using V = typename Row::V;
   const Row row(in, size, -std::numeric_limits<Compute<T>>::infinity());
@@ -84,7 +88,11 @@ RUSTTORCH_INLINE Vec<Compute<T>> short_row_exponentials(const T* in, int64_t siz
 #pragma GCC unroll 4
   for (int i = 0; i < lines; ++i) {
 #pragma GCC unroll 4
-    for (int k = 0; k < Row::vectors; ++k) sum[k] = sum[k] + shifted_exponential(row.line[i].v[k], max);
+    for (int k = 0; k < Row::vectors; ++k) {
+      const V exponential = shifted_exponential(row.line[i].v[k], max);
+      if constexpr (keep) exponential.store(kept + (i * Row::vectors + k) * V::lanes);
+      sum[k] = sum[k] + exponential;
+    }
   }
   return add_by_halves(sum);
 }
@@ -92,14 +100,16 @@ RUSTTORCH_INLINE Vec<Compute<T>> short_row_exponentials(const T* in, int64_t siz
 // One row per lane, and several vectors of rows at a time: all maxima, then all sums, then the logarithms, so that the
 // reductions across lanes are made together and nothing waits for them. (8192, 50) float32 with both in one loop and a
 // reduction for each row: 1.3 times as long on Zen 4.
-template <class T, int lines>
-void logsumexp_short_rows(Compute<T>* max, Compute<T>* log_sum, const T* in, int64_t rows, int64_t size) {
+template <class T, int lines, bool keep>
+void logsumexp_short_rows(Compute<T>* max, Compute<T>* log_sum, Compute<T>* kept, const T* in, int64_t rows,
+                          int64_t size) {
   using C = Compute<T>;
   using V = Vec<C>;
   constexpr int64_t lanes = V::lanes, block = 4 * lanes;
   V of_row[lanes];
   C sum[block];
-  T copy[lines * Line<T>::size];  // stands in for a row that may not be overrun
+  T copy[lines * Line<T>::size];  // stand in for a row that may not be overrun
+  C kept_copy[lines * Line<T>::size];
   const int64_t overrun = rows_to_overrun<T>(rows, size);
   for (int64_t k = 0; k < lanes; ++k) of_row[k] = V(C(1));
   for (int64_t first = 0; first < rows; first += block) {
@@ -117,8 +127,11 @@ void logsumexp_short_rows(Compute<T>* max, Compute<T>* log_sum, const T* in, int
       const int64_t count = end - start < lanes ? end - start : lanes;
       for (int64_t k = 0; k < count; ++k) {
         const T* from = in + (start + k) * size;
-        if (start + k >= overrun) from = static_cast<const T*>(std::memcpy(copy, from, size_t(size) * sizeof(T)));
-        of_row[k] = short_row_exponentials<T, lines>(from, size, V(max[start + k]));
+        const bool copied = start + k >= overrun;
+        if (copied) from = static_cast<const T*>(std::memcpy(copy, from, size_t(size) * sizeof(T)));
+        C* const to = copied ? kept_copy : kept + (keep ? (start + k) * size : 0);
+        of_row[k] = short_row_exponentials<T, lines, keep>(from, size, V(max[start + k]), to);
+        if (keep && copied) std::memcpy(kept + (start + k) * size, to, size_t(size) * sizeof(C));
       }
       reduce_add_rows(of_row).store(sum + (start - first));
     }
@@ -131,8 +144,9 @@ void logsumexp_short_rows(Compute<T>* max, Compute<T>* log_sum, const T* in, int
 
 // As many rows at a time as fit the first-level cache together: all maxima, then all sums (softmax_batch says why), and
 // meanwhile the next rows are fetched: their maxima would wait for every line. `level`: where to.
-template <class T, Cache level>
-void logsumexp_batches(Compute<T>* max, Compute<T>* log_sum, const T* in, int64_t rows, int64_t size) {
+template <class T, Cache level, bool keep>
+void logsumexp_batches(Compute<T>* max, Compute<T>* log_sum, Compute<T>* kept, const T* in, int64_t rows,
+                       int64_t size) {
   using C = Compute<T>;
   using V = Vec<C>;
   constexpr int64_t elements = 4096;
@@ -147,8 +161,8 @@ void logsumexp_batches(Compute<T>* max, Compute<T>* log_sum, const T* in, int64_
       max[first + row] = row_max(from + row * size, size, first + row < overrun);
     }
     for (int64_t row = 0; row < count; ++row) {
-      row_sum<T, false, level>(nullptr, from + row * size, size, first + row < overrun, V(max[first + row]),
-                               from + (row + count) * size)
+      row_sum<T, keep, level>(kept + (keep ? (first + row) * size : 0), from + row * size, size, first + row < overrun,
+                              V(max[first + row]), from + (row + count) * size)
           .store(partial + row * V::lanes);
     }
     for (int64_t row = 0; row < count; ++row) sum[row] = reduce_add(V::load(partial + row * V::lanes));
@@ -156,24 +170,36 @@ void logsumexp_batches(Compute<T>* max, Compute<T>* log_sum, const T* in, int64_
   }
 }
 
-// in: [rows][size] -> max, log_sum: [rows] in the compute type.
-template <class T>
-void logsumexp_rows(void* max_, void* log_sum_, const void* in_, int64_t rows, int64_t size) {
-  using C = Compute<T>;
-  C *const max = static_cast<C*>(max_), *const log_sum = static_cast<C*>(log_sum_);
-  const T* const in = static_cast<const T*>(in_);
+template <class T, bool keep>
+RUSTTORCH_INLINE void logsumexp_rows_of(Compute<T>* max, Compute<T>* log_sum, Compute<T>* kept, const T* in,
+                                        int64_t rows, int64_t size) {
   constexpr int line_size = Line<T>::size;
   if constexpr (Line<T>::vectors <= 4) {
-    if (size <= line_size) return logsumexp_short_rows<T, 1>(max, log_sum, in, rows, size);
-    if (size <= 2 * line_size) return logsumexp_short_rows<T, 2>(max, log_sum, in, rows, size);
-    if (size <= 3 * line_size) return logsumexp_short_rows<T, 3>(max, log_sum, in, rows, size);
-    if (size <= 4 * line_size) return logsumexp_short_rows<T, 4>(max, log_sum, in, rows, size);
+    if (size <= line_size) return logsumexp_short_rows<T, 1, keep>(max, log_sum, kept, in, rows, size);
+    if (size <= 2 * line_size) return logsumexp_short_rows<T, 2, keep>(max, log_sum, kept, in, rows, size);
+    if (size <= 3 * line_size) return logsumexp_short_rows<T, 3, keep>(max, log_sum, kept, in, rows, size);
+    if (size <= 4 * line_size) return logsumexp_short_rows<T, 4, keep>(max, log_sum, kept, in, rows, size);
   }
   // Rows that no second-level cache holds twice would push each other out.
   constexpr int64_t first_level = 8 << 10, second_level = 256 << 10, bytes = int64_t(sizeof(T));
-  if (size * bytes <= first_level) return logsumexp_batches<T, Cache::first>(max, log_sum, in, rows, size);
-  if (size * bytes <= second_level) return logsumexp_batches<T, Cache::second>(max, log_sum, in, rows, size);
-  logsumexp_batches<T, Cache::none>(max, log_sum, in, rows, size);
+  if (size * bytes <= first_level) return logsumexp_batches<T, Cache::first, keep>(max, log_sum, kept, in, rows, size);
+  if (size * bytes <= second_level)
+    return logsumexp_batches<T, Cache::second, keep>(max, log_sum, kept, in, rows, size);
+  logsumexp_batches<T, Cache::none, keep>(max, log_sum, kept, in, rows, size);
+}
+
+// in: [rows][size] -> max, log_sum: [rows] in the compute type.
+template <class T>
+void logsumexp_rows(void* max, void* log_sum, const void* in, int64_t rows, int64_t size) {
+  using C = Compute<T>;
+  logsumexp_rows_of<T, false>(static_cast<C*>(max), static_cast<C*>(log_sum), nullptr, static_cast<const T*>(in), rows,
+                              size);
+}
+// kept: [rows][size], not `in`.
+template <class T>
+void logsumexp_kept(void* max, void* log_sum, void* kept, const void* in, int64_t rows, int64_t size) {
+  logsumexp_rows_of<T, true>(static_cast<T*>(max), static_cast<T*>(log_sum), static_cast<T*>(kept),
+                             static_cast<const T*>(in), rows, size);
 }
 
 template <class T, bool is_partial>

@@ -22,9 +22,10 @@ struct LoadedTerms {
 
 enum class Offset { none, plain, weighted };
 
-template <Offset kind, class V>
+// kept: x is the shifted exponential already.
+template <Offset kind, bool kept, class V>
 RUSTTORCH_INLINE V gradient_value(V x, V max, V factor, V offset, V weight) {
-  const V value = shifted_exponential(x, max) * factor;
+  const V value = (kept ? x : shifted_exponential(x, max)) * factor;
   if constexpr (kind == Offset::plain) return value - offset;
   if constexpr (kind == Offset::weighted) return fnma(offset, weight, value);
   return value;
@@ -39,21 +40,22 @@ RUSTTORCH_INLINE void subtract_peak(T* out, const T* in, Vec<Compute<T>> max, Ve
   } else {
     using V = Vec<Compute<T>>;
     const V w(kind == Offset::weighted ? *weight : Compute<T>(1));
-    (gradient_value<kind>(V::load(in, 1), max, factor, offset, w) - V(peak)).store(out, 1);
+    (gradient_value<kind, false>(V::load(in, 1), max, factor, offset, w) - V(peak)).store(out, 1);
   }
 }
 
-template <Offset kind, class T>
+template <Offset kind, bool kept, class T>
 RUSTTORCH_INLINE void gradient_of_line(Line<T>& line, Vec<Compute<T>> max, Vec<Compute<T>> factor,
                                        Vec<Compute<T>> offset, const Line<Compute<T>>& weight) {
 #pragma GCC unroll 4
   for (int k = 0; k < Line<T>::vectors; ++k)
-    line.v[k] = gradient_value<kind>(line.v[k], max, factor, offset, kind == Offset::weighted ? weight.v[k] : offset);
+    line.v[k] =
+        gradient_value<kind, kept>(line.v[k], max, factor, offset, kind == Offset::weighted ? weight.v[k] : offset);
 }
 
 // Up to one row per lane, of at least as many elements each, as one: a vector may hold the end of a row and the start
 // of the next. Rows of 50 by themselves take 64 lanes each, 1.15 times as long on Zen 4.
-template <class T, Offset kind>
+template <class T, Offset kind, bool kept>
 RUSTTORCH_INLINE void gradient_of_joined_rows(T* out, const T* in, int64_t rows, int64_t size, const Compute<T>* max,
                                               const Compute<T>* factor, const Compute<T>* offset) {
   using C = Compute<T>;
@@ -62,21 +64,21 @@ RUSTTORCH_INLINE void gradient_of_joined_rows(T* out, const T* in, int64_t rows,
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t end = (row + 1) * size;
     const V m(max[row]), f(factor[row]), o(offset[row]);
-    for (; i + V::lanes <= end; i += V::lanes) gradient_value<kind>(V::load(in + i), m, f, o, o).store(out + i);
+    for (; i + V::lanes <= end; i += V::lanes) gradient_value<kind, kept>(V::load(in + i), m, f, o, o).store(out + i);
     if (i >= end) continue;
     if (row + 1 == rows) {
-      gradient_value<kind>(V::load(in + i, end - i), m, f, o, o).store(out + i, end - i);
+      gradient_value<kind, kept>(V::load(in + i, end - i), m, f, o, o).store(out + i, end - i);
       continue;
     }
     const auto here = first_lanes<C>(end - i);
     const V both_m = select(here, m, V(max[row + 1])), both_f = select(here, f, V(factor[row + 1]));
     const V both_o = kind == Offset::none ? o : select(here, o, V(offset[row + 1]));
-    gradient_value<kind>(V::load(in + i), both_m, both_f, both_o, both_o).store(out + i);
+    gradient_value<kind, kept>(V::load(in + i), both_m, both_f, both_o, both_o).store(out + i);
     i += V::lanes;
   }
 }
 
-template <class T, Offset kind>
+template <class T, Offset kind, bool kept>
 void gradient_rows(T* out, const T* in, int64_t rows, int64_t size, const GradientTerms& terms) {
   using C = Compute<T>;
   using V = Vec<C>;
@@ -101,7 +103,8 @@ void gradient_rows(T* out, const T* in, int64_t rows, int64_t size, const Gradie
       if (target >= 0 && target < size) at_target[row - first] = in[row * size + target];
     }
     if (joined)
-      gradient_of_joined_rows<T, kind>(out + first * size, in + first * size, end - first, size, max, factor, offset);
+      gradient_of_joined_rows<T, kind, kept>(out + first * size, in + first * size, end - first, size, max, factor,
+                                             offset);
     for (int64_t row = first; row < end; ++row) {
       const T* const from = in + row * size;
       T* const to = out + row * size;
@@ -113,13 +116,13 @@ void gradient_rows(T* out, const T* in, int64_t rows, int64_t size, const Gradie
       for (; i + line_size <= size; i += line_size) {
         Line<T> line = load_line(from + i);
         if constexpr (kind == Offset::weighted) w = load_line(weight + i);
-        gradient_of_line<kind>(line, m, f, o, w);
+        gradient_of_line<kind, kept>(line, m, f, o, w);
         store_line(to + i, line);
       }
       if (i < size) {
         Line<T> line = load_line(from + i, size - i, C(0), row < overrun);
         if constexpr (kind == Offset::weighted) w = load_line(weight + i, size - i, C(0), false);
-        gradient_of_line<kind>(line, m, f, o, w);
+        gradient_of_line<kind, kept>(line, m, f, o, w);
         store_line(to + i, line, size - i, row < overrun);
       }
       if (has_peak)
@@ -129,14 +132,23 @@ void gradient_rows(T* out, const T* in, int64_t rows, int64_t size, const Gradie
   }
 }
 
-// out, in: [rows][size]; out == in is allowed.
-template <class T>
-void logsumexp_rows_backward(void* out_, const void* in_, int64_t rows, int64_t size, const GradientTerms& terms) {
+template <class T, bool kept>
+RUSTTORCH_INLINE void gradient_of(void* out_, const void* in_, int64_t rows, int64_t size, const GradientTerms& terms) {
   T* const out = static_cast<T*>(out_);
   const T* const in = static_cast<const T*>(in_);
-  if (!terms.offset) return gradient_rows<T, Offset::none>(out, in, rows, size, terms);
-  if (!terms.weight) return gradient_rows<T, Offset::plain>(out, in, rows, size, terms);
-  gradient_rows<T, Offset::weighted>(out, in, rows, size, terms);
+  if (!terms.offset) return gradient_rows<T, Offset::none, kept>(out, in, rows, size, terms);
+  if (!terms.weight) return gradient_rows<T, Offset::plain, kept>(out, in, rows, size, terms);
+  gradient_rows<T, Offset::weighted, kept>(out, in, rows, size, terms);
+}
+
+// out, in: [rows][size]; out == in is allowed.
+template <class T>
+void logsumexp_rows_backward(void* out, const void* in, int64_t rows, int64_t size, const GradientTerms& terms) {
+  gradient_of<T, false>(out, in, rows, size, terms);
+}
+template <class T>
+void gradient_of_kept(void* out, const void* kept, int64_t rows, int64_t size, const GradientTerms& terms) {
+  gradient_of<T, true>(out, kept, rows, size, terms);
 }
 
 template <class T, Offset kind, bool is_partial>
@@ -156,7 +168,8 @@ void gradient_strip(T* out, const T* in, int64_t size, int64_t stride, const Gra
     const V w(kind == Offset::weighted ? weight[row] : C(1));
     for (int64_t v = 0; v < strip.vectors; ++v) {
       const V x = load_columns<is_partial>(in + row * stride, strip, v);
-      store_columns<is_partial>(out + row * stride, strip, v, gradient_value<kind>(x, max[v], factor[v], offset[v], w));
+      store_columns<is_partial>(out + row * stride, strip, v,
+                                gradient_value<kind, false>(x, max[v], factor[v], offset[v], w));
     }
   }
 }

@@ -41,6 +41,7 @@ using SoftmaxColumnsBackwardKernel = void (*)(void* grad_input, const void* grad
                                               int64_t size, int64_t columns, int64_t stride);
 // in: [rows][size] -> max, log_sum: [rows] in the compute type (float for bfloat16 and float16).
 using LogsumexpKernel = void (*)(void* max, void* log_sum, const void* in, int64_t rows, int64_t size);
+using LogsumexpKeptKernel = void (*)(void* max, void* log_sum, void* kept, const void* in, int64_t rows, int64_t size);
 using LogsumexpColumnsKernel = void (*)(void* max, void* log_sum, const void* in, int64_t size, int64_t columns,
                                         int64_t stride);
 // out, in: [rows][size], out == in is allowed; columns as above.
@@ -120,7 +121,8 @@ struct KernelTable {
 #undef RUSTTORCH_ROW
   LogsumexpKernel logsumexp[kFloatingDtypes];
   LogsumexpColumnsKernel logsumexp_columns[kFloatingDtypes];
-  LogsumexpBackwardKernel logsumexp_backward[kFloatingDtypes];
+  LogsumexpKeptKernel logsumexp_kept[kFloatingDtypes];  // float32 and float64; as gradient_of_kept
+  LogsumexpBackwardKernel logsumexp_backward[kFloatingDtypes], gradient_of_kept[kFloatingDtypes];
   LogsumexpColumnsBackwardKernel logsumexp_columns_backward[kFloatingDtypes];
   SmoothingKernel smoothing_sums[kFloatingDtypes];
 

@@ -1,9 +1,14 @@
 // cross_entropy_loss of class indices; cross_entropy_run.cpp has the loops.
+#include "torch_headers.h"
+
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/cross_entropy_loss_ops.h>
 
+#include <mutex>
+
 #include "cross_entropy_run.h"
 #include "entropy_registration.h"
+#include "made_gradient.h"
 
 namespace rusttorch {
 namespace {
@@ -63,15 +68,24 @@ struct Node : torch::autograd::Node {
   torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
     if (!grads[0].defined()) return {Tensor()};
     const Tensor unpacked = weight.unpack();
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (Tensor made = take_made_gradient(gradient, grads[0]); made.defined()) {
+        target.unpack();  // refuses one that was overwritten, as ATen does
+        return {made};
+      }
+    }
     return {handle<Backward>().call(grads[0], self.unpack(), target.unpack(),
                                     unpacked.defined() ? std::optional<Tensor>(unpacked) : std::nullopt, reduction,
                                     ignore_index, smoothing, max.unpack(), log_sum.unpack(), total_weight.unpack())};
   }
   void release_variables() override {
+    gradient.reset();
     for (auto* saved : {&self, &target, &weight, &max, &log_sum, &total_weight}) saved->reset_data();
   }
   std::string name() const override { return "TorchextCrossEntropyBackward"; }
 
+  Tensor gradient;  // for a grad_output of 1, or undefined; given away once
   torch::autograd::SavedVariable self, target, weight, max, log_sum, total_weight;
   int64_t reduction = 0;
   c10::SymInt ignore_index;
@@ -100,8 +114,17 @@ Tensor autograd(c10::DispatchKeySet keys, const Tensor& self, const Tensor& targ
     if (!traced) entropy_point().count(decision);
     return Aten::call(self, target, weight, reduction, std::move(ignore_index), smoothing);
   }
+  Tensor gradient;
   const auto [loss, max, log_sum, total_weight] = [&] {
     at::AutoDispatchBelowADInplaceOrView guard;
+    if (!traced && may_make_gradient()) {
+      const EntropyProblem problem(self, target, weights, reduction, ignore_index.expect_int(), smoothing);
+      if (makes_gradient(problem)) {
+        entropy_point().count(Decision::taken);
+        entropy_gradient_point().count(Decision::taken);
+        return entropy(problem, true, &gradient);
+      }
+    }
     return handle<Forward>().redispatch(keys & c10::after_ADInplaceOrView_keyset, self, target, weight, reduction,
                                         ignore_index, smoothing);
   }();
@@ -109,6 +132,7 @@ Tensor autograd(c10::DispatchKeySet keys, const Tensor& self, const Tensor& targ
   auto node = new_node<Node>();
   node->set_next_edges(torch::autograd::collect_next_edges(self));
   using torch::autograd::SavedVariable;
+  node->gradient = std::move(gradient);
   node->self = SavedVariable(self, false);
   node->target = SavedVariable(target, false);
   node->weight = SavedVariable(weights, false);

@@ -1,5 +1,7 @@
 #include "cross_entropy_run.h"
 
+#include <memory>
+
 #include "results.h"
 
 namespace rusttorch {
@@ -48,10 +50,11 @@ void smoothing_sums_of_columns(double* out, const T* in, const C* max, const C* 
   }
 }
 
-// Loss and weight of one unit; max and log_sum of its positions are written. `out` takes every loss, or is null.
+// Loss and weight of one unit; max and log_sum of its positions are written. `out` takes every loss, `kept` every
+// exponential of a row; or they are null.
 template <class T, class C>
-std::pair<double, double> unit_loss(const EntropyProblem& problem, const Units::Unit& unit, C* max, C* log_sum,
-                                    T* out) {
+std::pair<double, double> unit_loss(const EntropyProblem& problem, const Units::Unit& unit, C* max, C* log_sum, T* out,
+                                    T* kept = nullptr) {
   const Shape& shape = problem.units.shape;
   const int dtype = problem.dtype();
   const int64_t* const target = problem.targets() + unit.first;
@@ -59,7 +62,8 @@ std::pair<double, double> unit_loss(const EntropyProblem& problem, const Units::
   const C* const weight = problem.weight.defined() ? static_cast<const C*>(problem.weight.const_data_ptr()) : nullptr;
   double smooth[Units::kMost];
   if (shape.inner == 1) {
-    kernels().logsumexp[dtype](max, log_sum, in, unit.count, shape.size);
+    if (kept) kernels().logsumexp_kept[dtype](max, log_sum, kept, in, unit.count, shape.size);
+    else kernels().logsumexp[dtype](max, log_sum, in, unit.count, shape.size);
     if (problem.smoothing > 0) kernels().smoothing_sums[dtype](smooth, in, max, weight, unit.count, shape.size);
   } else {
     kernels().logsumexp_columns[dtype](max, log_sum, in, shape.size, unit.count, shape.inner);
@@ -89,7 +93,8 @@ std::pair<double, double> unit_loss(const EntropyProblem& problem, const Units::
 
 // The gradient of one unit, row by row around the caches.
 template <class T, class C>
-void stream_rows(T* out, const T* in, int64_t rows, int64_t size, int dtype, const GradientTerms& terms) {
+void stream_rows(T* out, const T* in, int64_t rows, int64_t size, LogsumexpBackwardKernel kernel,
+                 const GradientTerms& terms) {
   alignas(64) T buffer[kStreamedBytes / sizeof(T)];
   constexpr int64_t most = kStreamedBytes / sizeof(T);
   const auto from = [&](int64_t row, int64_t element) {
@@ -107,7 +112,7 @@ void stream_rows(T* out, const T* in, int64_t rows, int64_t size, int dtype, con
   if (at_once > 0) {
     for (int64_t row = 0; row < rows; row += at_once) {
       const int64_t count = std::min(at_once, rows - row);
-      kernels().logsumexp_backward[dtype](buffer, in + row * size, count, size, from(row, 0));
+      kernel(buffer, in + row * size, count, size, from(row, 0));
       stream(out + row * size, buffer, count * size * int64_t(sizeof(T)));
     }
     return;
@@ -118,10 +123,39 @@ void stream_rows(T* out, const T* in, int64_t rows, int64_t size, int dtype, con
       const int64_t target = terms.target[row] - begin;
       GradientTerms moved = from(row, begin);
       moved.target = &target;
-      kernels().logsumexp_backward[dtype](buffer, in + at, 1, count, moved);
+      kernel(buffer, in + at, 1, count, moved);
       stream(out + at, buffer, count * int64_t(sizeof(T)));
     }
   }
+}
+
+bool streams_gradient(const Tensor& gradient) {
+  return 2 * static_cast<int64_t>(gradient.nbytes()) > streaming_threshold();
+}
+
+// What reduction="mean" divides by, before the losses are known; in the order of LossSums. Refuses targets.
+double weight_of_targets(const EntropyProblem& problem) {
+  const int64_t n = problem.target.numel(), size = problem.units.shape.size;
+  const int64_t* const target = problem.targets();
+  if (any_out_of_bounds(target, n, problem.ignore_index, size)) {
+    refuse_targets(target, n, problem.ignore_index, size);
+  }
+  if (!problem.weight.defined()) {
+    return static_cast<double>(n - std::count(target, target + n, problem.ignore_index));
+  }
+  double total = 0;
+  with_type(problem.weight.scalar_type(), [&]<class T, class C>(T, C) {
+    const T* const weight = static_cast<const T*>(problem.weight.const_data_ptr());
+    for (int64_t index = 0; index < problem.units.count; ++index) {
+      const Units::Unit unit = problem.units.unit(index);
+      double of_unit = 0;
+      for (int64_t k = unit.first; k < unit.first + unit.count; ++k) {
+        if (target[k] != problem.ignore_index) of_unit += static_cast<C>(weight[target[k]]);
+      }
+      total += of_unit;
+    }
+  });
+  return total;
 }
 
 // The terms of a unit's gradient. `grads`: of each position, or null: all are `grad`.
@@ -144,7 +178,8 @@ struct RowTerms {
       const double at_target = grad * kept * (weight && counts ? weight[target[k]] : C(1));
       peak[k] = counts ? static_cast<C>(at_target) : C(0);
       offset[k] = counts ? static_cast<C>(grad * share) : C(0);
-      const C value = counts ? static_cast<C>(at_target + grad * shares) : C(0);
+      const double smoothed = problem.smoothing > 0 ? grad * shares : 0;  // an infinite grad times 0 is NaN
+      const C value = counts ? static_cast<C>(at_target + smoothed) : C(0);
       scale[k] = std::isfinite(max[k]) ? value : std::numeric_limits<C>::quiet_NaN();
     }
     GradientTerms terms{};
@@ -176,7 +211,13 @@ EntropyProblem::EntropyProblem(const Tensor& self, const Tensor& target_, const 
   weight = weight_.to(compute_type(self.scalar_type())).contiguous();
   if (smoothing > 0) weight_sum = sum_of(weight);
 }
-std::tuple<Tensor, Tensor, Tensor, Tensor> entropy(const EntropyProblem& problem, bool keeps) {
+
+bool makes_gradient(const EntropyProblem& problem) {
+  return problem.input.scalar_type() == compute_type(problem.input.scalar_type()) && problem.units.shape.inner == 1 &&
+         problem.reduction != at::Reduction::None;
+}
+
+std::tuple<Tensor, Tensor, Tensor, Tensor> entropy(const EntropyProblem& problem, bool keeps, Tensor* gradient) {
   const at::ScalarType type = problem.input.scalar_type(), wide = compute_type(type);
   const at::IntArrayRef none = {}, sizes = problem.target.sizes();
   const bool reduces = problem.reduction != at::Reduction::None;
@@ -184,30 +225,49 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> entropy(const EntropyProblem& problem
   const Tensor max = keeps ? empty_result(sizes, wide) : Tensor(),
                log_sum = keeps ? empty_result(sizes, wide) : Tensor();
   const Units& units = problem.units;
+  const int64_t size = units.shape.size;
   LossSums sums(units.count);
+  double divisor_of_gradient = 1;
+  bool streams = false;
+  if (gradient) {
+    const double total = weight_of_targets(problem);
+    if (problem.reduction == at::Reduction::Mean) divisor_of_gradient = total;
+    *gradient = empty_result(problem.input.sizes(), type);
+    streams = streams_gradient(*gradient);
+  }
   with_type(type, [&]<class T, class C>(T, C) {
     T* const out = static_cast<T*>(loss.data_ptr());
+    T* const gradients = gradient ? static_cast<T*>(gradient->data_ptr()) : nullptr;
     C* const max_data = keeps ? static_cast<C*>(max.data_ptr()) : nullptr;
     C* const log_sum_data = keeps ? static_cast<C*>(log_sum.data_ptr()) : nullptr;
-    const double nanoseconds =
-        kForwardCost * static_cast<double>(units.shape.size * std::min(units.width, problem.target.numel()));
+    const double nanoseconds = kForwardCost * static_cast<double>(size * std::min(units.width, problem.target.numel()));
     for_each_range(units.count, nanoseconds, [&](int64_t begin, int64_t end) {
       C scratch[2 * Units::kMost];
+      RowTerms<C> rows;
+      const auto exponentials = std::make_unique_for_overwrite<T[]>(streams ? units.width * size : 0);
       for (int64_t k = begin; k < end; ++k) {
         const Units::Unit unit = units.unit(k);
-        if (any_out_of_bounds(problem.targets() + unit.first, unit.count, problem.ignore_index, units.shape.size)) {
+        if (any_out_of_bounds(problem.targets() + unit.first, unit.count, problem.ignore_index, size)) {
           sums.out_of_bounds = true;
           return;
         }
-        const auto [total, weight] = unit_loss<T, C>(problem, unit, keeps ? max_data + unit.first : scratch,
-                                                     keeps ? log_sum_data + unit.first : scratch + Units::kMost,
-                                                     reduces ? nullptr : out + unit.first);
+        C* const max_of_unit = keeps ? max_data + unit.first : scratch;
+        C* const log_sum_of_unit = keeps ? log_sum_data + unit.first : scratch + Units::kMost;
+        T* const to = gradients + unit.offset;
+        T* const kept = streams ? exponentials.get() : gradients ? to : nullptr;
+        const auto [total, weight] =
+            unit_loss<T, C>(problem, unit, max_of_unit, log_sum_of_unit, reduces ? nullptr : out + unit.first, kept);
         sums.put(k, total, weight);
+        if (!gradients) continue;
+        const GradientTerms terms =
+            rows.template of<T>(problem, unit, max_of_unit, log_sum_of_unit, nullptr, 1, divisor_of_gradient);
+        const LogsumexpBackwardKernel kernel = kernels().gradient_of_kept[problem.dtype()];
+        if (streams) stream_rows<T, C>(to, kept, unit.count, size, kernel, terms);
+        else kernel(to, kept, unit.count, size, terms);
       }
+      if (streams) stream_end();
     });
-    if (sums.out_of_bounds) {
-      refuse_targets(problem.targets(), problem.target.numel(), problem.ignore_index, units.shape.size);
-    }
+    if (sums.out_of_bounds) { refuse_targets(problem.targets(), problem.target.numel(), problem.ignore_index, size); }
     if (!reduces) return;
     const double divisor = problem.reduction == at::Reduction::Mean ? sums.total(1) : 1;
     *out = static_cast<T>(static_cast<C>(sums.total(0) / divisor));
@@ -226,7 +286,7 @@ Tensor entropy_gradient(const EntropyProblem& problem, const Tensor& grad_output
   const Shape& shape = units.shape;
   const at::ScalarType type = problem.input.scalar_type();
   Tensor grad_input = empty_result(problem.input.sizes(), type);
-  const bool streams = 2 * static_cast<int64_t>(grad_input.nbytes()) > streaming_threshold() && shape.inner == 1;
+  const bool streams = streams_gradient(grad_input) && shape.inner == 1;
   with_type(type, [&]<class T, class C>(T, C) {
     T* const out = static_cast<T*>(grad_input.data_ptr());
     const T* const in = static_cast<const T*>(problem.input.const_data_ptr());
@@ -246,8 +306,9 @@ Tensor entropy_gradient(const EntropyProblem& problem, const Tensor& grad_output
         const int dtype = problem.dtype();
         T* const to = out + unit.offset;
         const T* const from = in + unit.offset;
-        if (streams) stream_rows<T, C>(to, from, unit.count, shape.size, dtype, terms);
-        else if (shape.inner == 1) kernels().logsumexp_backward[dtype](to, from, unit.count, shape.size, terms);
+        const LogsumexpBackwardKernel kernel = kernels().logsumexp_backward[dtype];
+        if (streams) stream_rows<T, C>(to, from, unit.count, shape.size, kernel, terms);
+        else if (shape.inner == 1) kernel(to, from, unit.count, shape.size, terms);
         else kernels().logsumexp_columns_backward[dtype](to, from, shape.size, unit.count, shape.inner, terms);
       }
       if (streams) stream_end();

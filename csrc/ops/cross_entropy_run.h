@@ -1,5 +1,6 @@
 // The loops of cross entropy with class indices. Forward reads the input once and keeps two numbers a row; backward
-// reads it once more and writes the gradient, so that neither probabilities nor their logarithms are ever stored.
+// reads it once more and writes the gradient, so that neither probabilities nor their logarithms are ever stored. Where a
+// gradient is sure to be asked for, forward makes it at once: docs/decisions/0008-gradient-in-forward.md.
 #pragma once
 #include "entropy.h"
 
@@ -19,8 +20,12 @@ struct EntropyProblem {
   double per_class() const { return smoothing / static_cast<double>(units.shape.size); }
 };
 
-// loss, max, log_sum and total_weight; without `keeps` the loss alone.
-std::tuple<Tensor, Tensor, Tensor, Tensor> entropy(const EntropyProblem& problem, bool keeps);
+// Whether entropy() can make the gradient: rows of float32 or float64, losses that are reduced.
+bool makes_gradient(const EntropyProblem& problem);
+// loss, max, log_sum and total_weight; without `keeps` the loss alone. `gradient`, if not null, becomes the gradient of
+// the input for a grad_output of 1, the same bits as entropy_gradient's.
+std::tuple<Tensor, Tensor, Tensor, Tensor> entropy(const EntropyProblem& problem, bool keeps,
+                                                   Tensor* gradient = nullptr);
 // The gradient of the input. grad_output, max and log_sum are contiguous, divisor is what forward divided by.
 Tensor entropy_gradient(const EntropyProblem& problem, const Tensor& grad_output, const Tensor& max,
                         const Tensor& log_sum, double divisor);

@@ -3,8 +3,11 @@
 #pragma once
 #include <ATen/core/Reduction.h>
 
+#include <mutex>
+
 #include "autocast.h"
 #include "autograd.h"
+#include "made_gradient.h"
 #include "results.h"
 
 namespace rusttorch {
@@ -51,9 +54,12 @@ struct LossPlan {
 };
 
 // The loss, or an undefined tensor when the call is not ours or the loss is undefined there. Counts the decision.
-// Written to `out` where there is one, which is ours alone if it has the result's form and shares no memory.
+// Written to `out` where there is one, which is ours alone if it has the result's form and shares no memory. `gradient`,
+// if not null, becomes that of `self` for a grad_output of 1; then makes_gradient() must have said so.
 Tensor loss(DecisionPoint& point, const LossPlan& plan, const Tensor& self, const Tensor& target, const LossCall& call,
-            const Tensor* out = nullptr);
+            const Tensor* out = nullptr, Tensor* gradient = nullptr);
+// Whether loss() can make the gradient, with the bits and the strides of loss_backward().
+bool makes_gradient(const LossPlan& plan, const Tensor& self, const Tensor& target, const LossCall& call);
 // The gradient of `self`, or an undefined tensor when the call is not ours; written to `grad_input` where there is one.
 Tensor loss_backward(DecisionPoint& point, const LossPlan& plan, const Tensor& grad_output, const Tensor& self,
                      const Tensor& target, const LossCall& call, const Tensor* grad_input = nullptr);
@@ -76,6 +82,7 @@ struct LossNode : torch::autograd::Node {
   }
   torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
     if (!grads[0].defined()) return {Tensor()};
+    if (Tensor made = take_gradient(grads[0]); made.defined()) return {made};
     if (weights.empty()) return {Op::backward(grads[0], self.unpack(), target.unpack(), call)};
     const Tensor weight = weights[0].unpack(), pos_weight = weights[1].unpack();
     LossCall weighted = call;
@@ -83,13 +90,25 @@ struct LossNode : torch::autograd::Node {
     if (pos_weight.defined()) weighted.pos_weight = &pos_weight;
     return {Op::backward(grads[0], self.unpack(), target.unpack(), weighted)};
   }
+  // What forward made; it refuses what was overwritten since then, as the formula does.
+  Tensor take_gradient(const Tensor& grad_output) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    Tensor made = take_made_gradient(gradient, grad_output);
+    if (!made.defined()) return made;
+    self.unpack();
+    target.unpack();
+    for (const torch::autograd::SavedVariable& saved : weights) saved.unpack();
+    return made;
+  }
   void release_variables() override {
+    gradient.reset();
     self.reset_data();
     target.reset_data();
     for (torch::autograd::SavedVariable& saved : weights) saved.reset_data();
   }
   std::string name() const override { return std::string("Torchext") + Op::kName + "Backward"; }
 
+  Tensor gradient;  // for a grad_output of 1, or undefined; given away once
   torch::autograd::SavedVariable self, target;
   std::vector<torch::autograd::SavedVariable> weights;  // none, or weight and pos_weight
   LossCall call;
@@ -97,6 +116,8 @@ struct LossNode : torch::autograd::Node {
 
 template <class Op, class Signature = typename Op::Aten::schema>
 struct LossOperator;
+template <class Op, class Signature = typename Op::Backward::schema>
+struct LossBackwardOperator;
 
 template <class Op, class... Args>
 struct LossOperator<Op, Tensor(const Tensor&, const Tensor&, Args...)> {
@@ -141,6 +162,13 @@ struct LossOperator<Op, Tensor(const Tensor&, const Tensor&, Args...)> {
     if (graph) node = new_node<LossNode<Op>>(self, target, call);
     Tensor result = [&] {
       at::AutoDispatchBelowADInplaceOrView guard;
+      const bool traced = any_tensor(is_traced, self, target, args...) || c10::impl::dispatch_mode_enabled();
+      const LossPlan plan = Op::plan(call.parameter);
+      if (graph && !traced && may_make_gradient() && makes_gradient(plan, self, target, call)) {
+        const Tensor made = loss(point(), plan, self, target, call, nullptr, &node->gradient);
+        if (made.defined()) LossBackwardOperator<Op>::point().count(Decision::taken);
+        return made.defined() ? made : Aten::call(self, target, args...);
+      }
       return handle<Aten>().redispatch(keys & c10::after_ADInplaceOrView_keyset, self, target, args...);
     }();
     if (node) torch::autograd::set_history(result, node);
@@ -157,9 +185,6 @@ struct LossOperator<Op, Tensor(const Tensor&, const Tensor&, Args...)> {
     return !factors || (!factors->requires_grad() && factors->scalar_type() == self.scalar_type());
   }
 };
-
-template <class Op, class Signature = typename Op::Backward::schema>
-struct LossBackwardOperator;
 
 template <class Op, class... Args>
 struct LossBackwardOperator<Op, Tensor(const Tensor&, const Tensor&, const Tensor&, Args...)> {

@@ -145,10 +145,51 @@ double sum_of_factors(const Reader& reader, int64_t n, int dtype) {
   });
 }
 
+// The gradient of a reduced loss for a grad_output of 1, run by run while the inputs are in the cache.
+class GradientWriter {
+ public:
+  GradientWriter(const LossPlan& plan, const Tensor& gradient, const LossCall& call, double divisor)
+      : kernel_(plan.backward[dtype_index(gradient.scalar_type())]),
+        out_(static_cast<char*>(gradient.data_ptr())),
+        size_(gradient.element_size()),
+        streams_(bytes_moved(3, gradient, call) > streaming_threshold() &&
+                 plan.backward_nanoseconds <= kStreamedNanoseconds) {
+    parameters_.a = call.parameter;
+    parameters_.c = 1 / divisor;
+  }
+  void write(const LossInputs& in, int64_t begin, int64_t count) const {
+    write_range(out_, begin, begin + count, size_, streams_, [&](char* to, int64_t first, int64_t length) {
+      const auto moved = [&](const void* array) {
+        return array ? static_cast<const char*>(array) + (first - begin) * size_ : nullptr;
+      };
+      kernel_(to, nullptr, {moved(in.input), moved(in.target), moved(in.weight), moved(in.pos_weight)}, length,
+              parameters_);
+    });
+    if (streams_) stream_end();
+  }
+
+ private:
+  LossBackwardKernel kernel_;
+  char* out_;
+  int64_t size_;
+  bool streams_;
+  Parameters parameters_;
+};
+
 }  // namespace
 
+bool makes_gradient(const LossPlan& plan, const Tensor& self, const Tensor& target, const LossCall& call) {
+  // In reduced precision a gradient times a factor is not that of the factor: it rounds twice, and may have vanished.
+  if (self.scalar_type() != at::kFloat && self.scalar_type() != at::kDouble) return false;
+  Decision reason = Decision::taken;
+  if (call.reduction == at::Reduction::None || !is_ours(plan, self, target, call, reason)) return false;
+  if (!plan.backward || !same_dense_layout(self, target)) return false;
+  const bool mean = call.reduction == at::Reduction::Mean;
+  return self.is_contiguous() || !(plan.contiguous_gradient || (plan.contiguous_gradient_of_mean && mean));
+}
+
 Tensor loss(DecisionPoint& point, const LossPlan& plan, const Tensor& self, const Tensor& target, const LossCall& call,
-            const Tensor* out) {
+            const Tensor* out, Tensor* gradient) {
   const bool elementwise = call.reduction == at::Reduction::None;
   Decision reason = Decision::taken;
   bool ours = is_ours(plan, self, target, call, reason);
@@ -178,22 +219,31 @@ Tensor loss(DecisionPoint& point, const LossPlan& plan, const Tensor& self, cons
                  });
   } else {
     const LossSumKernel kernel = plan.sum[dtype];
-    double sum = sum_of_pieces(n, dtype, nanoseconds, [&](int64_t first, int64_t total) {
+    double divisor = 1, per_element = nanoseconds;
+    if (call.reduction == at::Reduction::Mean) {
+      divisor = plan.divides_by_weights ? sum_of_factors(reader, n, dtype) : static_cast<double>(n);
+    }
+    std::optional<GradientWriter> writer;
+    if (gradient) {
+      *gradient = empty_like_dense(self, self.scalar_type());
+      writer.emplace(plan, *gradient, call, divisor);
+      per_element += plan.backward_nanoseconds;
+    }
+    const double sum = sum_of_pieces(n, dtype, per_element, [&](int64_t first, int64_t total) {
       double piece = 0;
-      reader.for_each_run(first, total, [&](const LossInputs& in, int64_t, int64_t count) {
+      reader.for_each_run(first, total, [&](const LossInputs& in, int64_t begin, int64_t count) {
         if (!kernel(&piece, in, count, parameters)) all_defined = false;
+        if (writer) writer->write(in, begin, count);
       });
       return piece;
     });
-    if (call.reduction == at::Reduction::Mean) {
-      sum /= plan.divides_by_weights ? sum_of_factors(reader, n, dtype) : static_cast<double>(n);
-    }
     if (all_defined) {
       result = out ? *out : empty_result({}, self.scalar_type());
-      write_number(result, sum);
+      write_number(result, sum / divisor);
     }
   }
   if (!all_defined) {  // ATen looks again, and raises in its words
+    if (gradient) gradient->reset();
     point.count(Decision::arguments);
     return Tensor();
   }

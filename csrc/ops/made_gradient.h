@@ -1,0 +1,36 @@
+// A gradient that forward made, for a grad_output of 1: docs/decisions/0008-gradient-in-forward.md.
+#pragma once
+#include <ATen/SavedTensorHooks.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/mul.h>
+
+#include <cmath>
+#include <utility>
+
+#include "autograd.h"
+
+namespace rusttorch {
+
+// Whether a forward call may make it. Hooks of saved tensors say that memory is dearer than time.
+inline bool may_make_gradient() { return !at::SavedTensorDefaultHooks::get_hooks(); }
+
+// True for a number that can be read: one that no transform, tracer or subclass has wrapped.
+inline bool is_plain_number(const Tensor& tensor) {
+  constexpr c10::DispatchKeySet plain(c10::DispatchKey::CPU);
+  const auto keys = tensor.key_set() - c10::autograd_dispatch_keyset_with_ADInplaceOrView -
+                    c10::DispatchKeySet(c10::DispatchKey::AutocastCPU);
+  return keys == plain && tensor.numel() == 1 && !c10::impl::dispatch_mode_enabled();
+}
+
+// Takes `made` and returns it times grad_output. Undefined, with `made` as it was, where the formula has to run: for a
+// graph of the gradient, and where an element that is left out would not be 0. The caller holds its node's mutex.
+inline Tensor take_made_gradient(Tensor& made, const Tensor& grad_output) {
+  if (!made.defined() || at::GradMode::is_enabled() || !is_plain_number(grad_output)) return Tensor();
+  const double factor = grad_output.item<double>();
+  if (!std::isfinite(factor)) return Tensor();
+  Tensor taken = std::exchange(made, Tensor());
+  if (factor != 1) taken.mul_(factor);
+  return taken;
+}
+
+}  // namespace rusttorch

@@ -1,0 +1,233 @@
+"""Gradients that forward makes: when they are made, when not, and that nobody can tell but by the time."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+import torch.nn.functional as F
+from support import assert_same_bits, outcome, taken
+from torch.utils.checkpoint import checkpoint
+
+import torchext
+
+MADE = "_cross_entropy_backward"  # the decision point of both ways to the gradient
+
+
+def problem(shape=(37, 91), dtype=torch.float32):
+    x = torch.randn(shape, dtype=dtype, requires_grad=True)
+    return x, torch.randint(shape[-1], shape[:-1])
+
+
+def gradient_made(function, point=MADE) -> bool:
+    """Whether the forward call counts as a computed gradient."""
+    before = taken(point)
+    function()
+    return taken(point) > before
+
+
+LOSSES = [
+    "mse_loss",
+    "l1_loss",
+    "smooth_l1_loss",
+    "huber_loss",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+]
+
+
+def loss_keywords(name, shape, dtype):
+    """Reductions and factors that the loss takes."""
+    yield {}
+    yield {"reduction": "sum"}
+    if name != "smooth_l1_loss":
+        yield {"weight": torch.rand(shape, dtype=dtype)}
+        some = shape[-1:] if "binary" in name else shape  # these broadcast
+        yield {"weight": torch.rand(some, dtype=dtype), "reduction": "sum"}
+    if "logits" in name:
+        yield {"pos_weight": torch.rand(shape[-1:], dtype=dtype) + 0.5}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1), (37, 91), (7, 40_001)], ids=str)
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_give_the_same_bits_as_the_formula(name, shape, dtype, instruction_set):
+    function, point = getattr(torchext, name), f"{name}_backward"
+    x, y = torch.rand(shape, dtype=dtype, requires_grad=True), torch.rand(shape, dtype=dtype)
+    for options in loss_keywords(name, shape, dtype):
+        before = taken(point)
+        loss = function(x, y, **options)
+        assert taken(point) == before + 1
+        assert_same_bits(loss.detach(), function(x.detach(), y, **options))
+        made = torch.autograd.grad(loss, x, retain_graph=True)[0]
+        assert taken(point) == before + 1
+        computed = torch.autograd.grad(loss, x, retain_graph=True)[0]
+        assert taken(point) == before + 2
+        assert_same_bits(made, computed)
+        differentiable = torch.autograd.grad(loss, x, create_graph=True)[0]
+        torch.testing.assert_close(differentiable.detach(), made)
+        threshold = torchext._C.memory.streaming_threshold()
+        torchext._C.memory.set_streaming_threshold(0)
+        torch.set_num_threads(1)
+        try:
+            streamed = torch.autograd.grad(function(x, y, **options), x)[0]
+        finally:
+            torchext._C.memory.set_streaming_threshold(threshold)
+            torch.set_num_threads(2)
+        assert_same_bits(made, streamed)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_where_losses_do_not_make_it(name):
+    """Also: the strides of torch's gradient are the formula's business."""
+    function, stock, point = getattr(torchext, name), getattr(F, name), f"{name}_backward"
+    x, y = torch.rand(9, 7, requires_grad=True), torch.rand(9, 7)
+    assert gradient_made(lambda: function(x, y), point)
+    assert not gradient_made(lambda: function(x.detach(), y), point)
+    assert not gradient_made(lambda: function(x, y, reduction="none"), point)
+    assert not gradient_made(lambda: function(x.bfloat16(), y.bfloat16()), point)
+    with torch.autograd.graph.save_on_cpu():
+        assert not gradient_made(lambda: function(x, y), point)
+    for inputs in ((x.t(), y.t()), (x, y), (x.t(), torch.rand(7, 9)), (x[:, ::2], y[:, ::2])):
+        ours, theirs = (torch.autograd.grad(f(*inputs) * 3, inputs[0])[0] for f in (function, stock))
+        torch.testing.assert_close(ours, theirs)
+        assert ours.stride() == theirs.stride()
+    for argument in (0, 1):
+        inputs = [x * 1, y.clone()]
+        loss = function(*inputs)
+        inputs[argument].detach().zero_()
+        assert outcome(loss.backward).error is RuntimeError
+
+
+def test_wrong_input_leaves_nothing():
+    """binary_cross_entropy beyond [0, 1] is refused, gradient or not."""
+    x, y = torch.full((9,), 1.5, requires_grad=True), torch.rand(9)
+    for function in (torchext.binary_cross_entropy, F.binary_cross_entropy):
+        assert outcome(function, x, y).error is RuntimeError
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1), (37, 91), (300, 50), (7, 4097), (6,), (9, 40_001)], ids=str)
+def test_same_bits_as_the_formula(shape, dtype, instruction_set):
+    x, target = problem(shape, dtype)
+    weight = torch.rand(shape[-1], dtype=dtype) + 0.1
+    for options in ({}, {"reduction": "sum"}, {"weight": weight, "ignore_index": int(target.flatten()[0])},
+                    {"label_smoothing": 0.2}, {"weight": weight, "label_smoothing": 0.2}):  # fmt: skip
+        before = taken(MADE)
+        loss = torchext.cross_entropy(x, target, **options)
+        assert taken(MADE) == before + 1
+        made = torch.autograd.grad(loss, x, retain_graph=True)[0]
+        assert taken(MADE) == before + 1
+        computed = torch.autograd.grad(loss, x, retain_graph=True)[0]
+        assert taken(MADE) == before + 2
+        assert_same_bits(made, computed)
+        if loss.isfinite():  # not of one row that is ignored
+            differentiable = torch.autograd.grad(loss, x, create_graph=True)[0]
+            torch.testing.assert_close(differentiable.detach(), made)
+        threshold = torchext._C.memory.streaming_threshold()
+        torchext._C.memory.set_streaming_threshold(0)
+        try:
+            streamed = torch.autograd.grad(torchext.cross_entropy(x, target, **options), x)[0]
+        finally:
+            torchext._C.memory.set_streaming_threshold(threshold)
+        assert_same_bits(made, streamed)
+        torch.set_num_threads(1)
+        again = torchext.cross_entropy(x, target, **options)
+        assert_same_bits(again.detach(), loss.detach())
+        assert_same_bits(torch.autograd.grad(again, x)[0], made)
+        torch.set_num_threads(2)
+
+
+@pytest.mark.parametrize("factor", [0.25, 3.0, 0.0, -1.5])
+def test_factors(factor):
+    x, target = problem()
+    expected = torch.autograd.grad(F.cross_entropy(x, target) * factor, x)[0]
+    before = taken(MADE)
+    torch.testing.assert_close(torch.autograd.grad(torchext.cross_entropy(x, target) * factor, x)[0], expected)
+    assert taken(MADE) == before + 1
+
+
+@pytest.mark.parametrize("factor", [torch.inf, torch.nan])
+def test_ignored_rows_of_infinite_gradients(factor):
+    x, target = problem()
+    target[::2] = 5
+    ours, stock = (
+        torch.autograd.grad(function(x, target, ignore_index=5) * factor, x)[0]
+        for function in (torchext.cross_entropy, F.cross_entropy)
+    )
+    torch.testing.assert_close(ours, stock, equal_nan=True)
+
+
+def test_where_it_is_not_made():
+    """No graph, losses of their own, reduced precision, other dimensions, hooks: saving memory, or nothing to gain."""
+    x, target = problem()
+    assert gradient_made(lambda: torchext.cross_entropy(x, target))
+    assert not gradient_made(lambda: torchext.cross_entropy(x.detach(), target))
+    assert not gradient_made(lambda: torchext.cross_entropy(x, target, reduction="none"))
+    assert not gradient_made(lambda: torchext.cross_entropy(x.bfloat16(), target))
+    assert not gradient_made(lambda: torchext.cross_entropy(x[None], target[:1, None].expand(1, 91) * 0))
+    with torch.no_grad():
+        assert not gradient_made(lambda: torchext.cross_entropy(x, target))
+    with torch.autograd.graph.save_on_cpu():
+        assert not gradient_made(lambda: torchext.cross_entropy(x, target))
+    stock = torch.autograd.grad(F.cross_entropy(x, target), x)[0]
+    for reentrant in (False, True):
+        loss = checkpoint(torchext.cross_entropy, x, target, use_reentrant=reentrant)
+        x.grad = None
+        loss.backward()
+        torch.testing.assert_close(x.grad, stock)
+
+
+def test_overwritten_arguments():
+    """As in torch: logits may be written to after the call, targets may not."""
+    x, target = problem()
+    expected = torch.autograd.grad(F.cross_entropy(x, target), x)[0]
+    for function in (torchext.cross_entropy, F.cross_entropy):
+        logits = x * 1
+        loss = function(logits, target)
+        logits.detach().zero_()
+        torch.testing.assert_close(torch.autograd.grad(loss, x)[0], expected)
+        changed = target.clone()
+        loss = function(x, changed)
+        changed.zero_()
+        assert outcome(loss.backward).error is RuntimeError
+        loss = function(x, target)
+        loss.backward()
+        assert outcome(loss.backward).error is RuntimeError
+
+
+def test_gradients_are_not_shared():
+    """What backward hands out is the caller's: writing to it changes no other."""
+    x, target = problem()
+    loss = torchext.cross_entropy(x, target)
+    first = torch.autograd.grad(loss, x, retain_graph=True)[0]
+    kept = first.clone()
+    first.zero_()
+    assert_same_bits(torch.autograd.grad(loss, x, retain_graph=True)[0], kept)
+
+
+def test_concurrent_backward():
+    """Two threads through one graph: one gets what forward made, the other computes it."""
+    for _ in range(20):
+        x, target = problem()
+        loss, found = torchext.cross_entropy(x, target), []
+        threads = [
+            threading.Thread(target=lambda: found.append(torch.autograd.grad(loss, x, retain_graph=True)[0]))  # noqa: B023
+            for _ in range(2)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert_same_bits(*found)
+        assert found[0].data_ptr() != found[1].data_ptr()
+
+
+def test_batched_gradients():
+    x, target = problem((5, 4), torch.float64)
+    loss = torchext.cross_entropy(x, target)
+    factors = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    batched = torch.autograd.grad(loss, x, factors, is_grads_batched=True, retain_graph=True)[0]
+    single = torch.autograd.grad(loss, x)[0]
+    torch.testing.assert_close(batched, factors[:, None, None] * single)
