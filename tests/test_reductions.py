@@ -312,7 +312,7 @@ def test_out_and_other_forms():
 @pytest.mark.parametrize("scale", [1e19, 1.0, 1e-18, 1e-25])
 @pytest.mark.parametrize("name", ["var", "std"])
 def test_deviations_beyond_the_squares_of_float32(name, scale):
-    """Squares of float32 deviations may leave its range where the result does not: then ATen computes."""
+    """Squares of float32 deviations may leave its range where the result does not."""
     x = torch.randn(64, 300, generator=torch.Generator().manual_seed(1)) * scale
     for dims in (None, 0, 1):
         expected = getattr(torch, name)(x.double(), dims)
@@ -336,3 +336,18 @@ def test_small_deviations_of_large_elements():
     x = 0.1 + torch.randn(64, 1000, generator=torch.Generator().manual_seed(1)) * 1e-7
     expected = torch.var(x.double(), 1)
     torch.testing.assert_close(torchext.var(x, 1).double(), expected, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("name", ["var", "std"])
+def test_some_results_that_float32_cannot_hold(name, fast_path):
+    """Those alone are computed again, in double: one NaN, infinity or pair of equal values slows no other column."""
+    x = torch.randn(50, 40, generator=torch.Generator().manual_seed(1))
+    x[3, 0], x[4, 1], x[5:7, 2] = torch.nan, torch.inf, torch.tensor([3e38, -3e38])
+    x[:, 3], x[:, 4], x[:, 5] = 0.1, 7 + x[:, 5] * 1e-6, 0
+    for matrix, dim in ((x, 0), (x.t().contiguous(), 1)):
+        for dtype in (torch.float32, torch.bfloat16):
+            values = matrix.to(dtype)
+            with fast_path(name):
+                result = getattr(torchext, name)(values, dim)
+            expected = getattr(torch, name)(values.double(), dim).to(dtype)
+            torch.testing.assert_close(result, expected, equal_nan=True)

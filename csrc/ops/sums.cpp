@@ -8,10 +8,11 @@
 #include <ATen/ops/sum_ops.h>
 #include <ATen/ops/var_ops.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include "deviation_repair.h"
 #include "pieces.h"
-#include "reduction.h"
 
 namespace rusttorch {
 namespace {
@@ -331,22 +332,23 @@ struct MeanDim : MeanBase {
 };
 
 template <class T>
-bool all_accurate(const Tensor& results, double smallest) {
-  const T* const data = results.const_data_ptr<T>();
-  for (int64_t i = 0; i < results.numel(); ++i) {
-    const double value = static_cast<double>(data[i]);
-    if (!std::isfinite(value) || (value > 0 && value < smallest)) return false;
+bool repair_as(const ReductionShape& shape, const Tensor& result, Finish finish) {
+  T* const out = result.mutable_data_ptr<T>();
+  if (shape.later.empty()) {
+    repair_deviations(shape, out, finish.root,
+                      [&](int64_t index, double squares) { finish_as<T>(out + index, &squares, 1, finish); });
+    return true;
   }
-  return true;
+  return std::all_of(out, out + result.numel(),
+                     [&](T value) { return is_accurate(static_cast<double>(value), finish.root); });
 }
-// Of float32 deviations below 1e-15, squares are denormal; a variance as small is denormal itself.
-bool is_accurate(const Tensor& results, bool root) {
-  const double smallest = root ? 1e-15 : 0;
-  switch (results.scalar_type()) {
+// Makes results right that are not, or returns false.
+bool repair(const ReductionShape& shape, const Tensor& result, Finish finish) {
+  switch (result.scalar_type()) {
     case at::kDouble: return true;
-    case at::kBFloat16: return all_accurate<c10::BFloat16>(results, smallest);
-    case at::kHalf: return all_accurate<c10::Half>(results, smallest);
-    default: return all_accurate<float>(results, smallest);
+    case at::kBFloat16: return repair_as<c10::BFloat16>(shape, result, finish);
+    case at::kHalf: return repair_as<c10::Half>(shape, result, finish);
+    default: return repair_as<float>(shape, result, finish);
   }
 }
 
@@ -367,10 +369,9 @@ struct Deviation {
     return result;
   }
   static Tensor forward(const ReductionShape& shape, const Reduction& reduction) {
-    // Not ours, afterwards: squares that left the range of float32, and elements that are all but equal.
-    const Tensor result =
-        reduce(shape, true, {.divisor = static_cast<double>(elements_of(shape)) - reduction.correction, .root = root});
-    return is_accurate(result, root) ? result : Tensor();
+    const Finish finish{.divisor = static_cast<double>(elements_of(shape)) - reduction.correction, .root = root};
+    const Tensor result = reduce(shape, true, finish);
+    return repair(shape, result, finish) ? result : Tensor();
   }
   // d var = 2 (x - mean) / (n - correction); d std = d var / (2 std), nothing where std is 0.
   static Tensor backward(const ReductionGradient& g) {
