@@ -55,7 +55,7 @@ test-aarch64:
 	cmake --build build/aarch64 -j $(JOBS)
 	ctest --test-dir build/aarch64 --output-on-failure -j 2 -E /scalar
 
-# PyTorch's own tests of reductions and unary operators, patched: what passes stock must pass. Fetches their source; half an
+# PyTorch's own tests of reductions and unary operators, patched: what passes stock must pass. Fetches their source; an
 # hour or more.
 test-pytorch: build
 	$(BIN)/python tools/test_pytorch.py
