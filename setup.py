@@ -55,7 +55,8 @@ class Build(BuildExtension):
 
     def precompile(self, header: Path) -> threading.Thread | None:
         """Leaves header.gch/KEY, which g++ takes instead of the header where a unit includes it first and the flags
-        are the same. g++ does not look whether torch's headers have changed since: KEY does. Other compilers parse."""
+        are the same. g++ does not look whether torch's headers have changed since: KEY has their version. Other
+        compilers parse."""
         folders = self.extensions[0].include_dirs + self.compiler.include_dirs
         command = [*self.compiler.compiler_so, *(f"-I{folder}" for folder in folders), *COMPILE_FLAGS]
         command += ["-DTORCH_API_INCLUDE_EXTENSION_H", "-DTORCH_EXTENSION_NAME=_C", "-x", "c++-header", str(header)]

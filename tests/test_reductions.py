@@ -341,9 +341,9 @@ def test_small_deviations_of_large_elements():
 @pytest.mark.parametrize("name", ["var", "std"])
 def test_some_results_that_float32_cannot_hold(name, fast_path):
     """Those alone are computed again, in double: one NaN, infinity or pair of equal values slows no other column."""
-    x = torch.randn(50, 40, generator=torch.Generator().manual_seed(1))
+    x = torch.randn(50, 140, generator=torch.Generator().manual_seed(1))
     x[3, 0], x[4, 1], x[5:7, 2] = torch.nan, torch.inf, torch.tensor([3e38, -3e38])
-    x[:, 3], x[:, 4], x[:, 5] = 0.1, 7 + x[:, 5] * 1e-6, 0
+    x[:, 3], x[:, 4], x[:, 5], x[:, 139] = 0.1, 7 + x[:, 5] * 1e-6, 0, x[:, 6] * 1e-25
     for matrix, dim in ((x, 0), (x.t().contiguous(), 1)):
         for dtype in (torch.float32, torch.bfloat16):
             values = matrix.to(dtype)

@@ -92,8 +92,8 @@ Tensor over(const Tensor& a, const Scalar& b) { return handle<at::_ops::div_Scal
 
 // Gradients of a binary operator. The engine sums each over broadcast dimensions and casts it to the input's dtype. The
 // operators called here differentiate themselves, so double backward needs no more code.
-struct BinaryNode : torch::autograd::Node {
-  torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
+struct BinaryNode : LockedNode {
+  torch::autograd::variable_list gradients(torch::autograd::variable_list&& grads) override {
     const Tensor& grad = grads[0];
     const bool wants_self = task_should_compute_output(0);
     const bool wants_other = !other_scalar && task_should_compute_output(1);
@@ -126,7 +126,7 @@ struct BinaryNode : torch::autograd::Node {
     }
     return result;
   }
-  void release_variables() override {
+  void release() override {
     self.reset_data();
     other.reset_data();
   }

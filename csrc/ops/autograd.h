@@ -9,6 +9,7 @@
 
 #include <torch/headeronly/version.h>
 
+#include <mutex>
 #include <string>
 #include <tuple>
 
@@ -16,6 +17,23 @@
 #include "registration.h"
 
 namespace rusttorch {
+
+// A graph node whose variables are not released while it runs: as in PyTorch, several threads may go backward through one
+// graph, and all but the first are told that it is gone.
+struct LockedNode : torch::autograd::Node {
+  torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) final {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return gradients(std::move(grads));
+  }
+  void release_variables() final {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    release();
+  }
+
+ protected:
+  virtual torch::autograd::variable_list gradients(torch::autograd::variable_list&& grads) = 0;
+  virtual void release() = 0;
+};
 
 // What a graph node keeps of an operator's arguments: views become owners.
 template <class T>
@@ -61,15 +79,15 @@ bool belongs_to_aten(const Args&... args) {
 //   static bool differentiable(self)    false: ATen's autograd takes the call
 //   static Tensor backward(grad_output, saved, saved_is_result, owned arguments...)
 template <class Op, class... Args>
-struct UnaryNode : torch::autograd::Node {
+struct UnaryNode : LockedNode {
   explicit UnaryNode(const Args&... args) : arguments(args...) {}
-  torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
+  torch::autograd::variable_list gradients(torch::autograd::variable_list&& grads) override {
     if (!grads[0].defined()) return {Tensor()};
     const Tensor tensor = saved.unpack(saved_is_result ? getptr() : nullptr);
     return {std::apply([&](const auto&... args) { return Op::backward(grads[0], tensor, saved_is_result, args...); },
                        arguments)};
   }
-  void release_variables() override { saved.reset_data(); }
+  void release() override { saved.reset_data(); }
   std::string name() const override { return std::string("Torchext") + Op::kName + "Backward"; }
 
   torch::autograd::SavedVariable saved;

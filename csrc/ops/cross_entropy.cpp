@@ -4,8 +4,6 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/cross_entropy_loss_ops.h>
 
-#include <mutex>
-
 #include "cross_entropy_run.h"
 #include "entropy_registration.h"
 #include "made_gradient.h"
@@ -64,22 +62,19 @@ Tensor backward_cpu(const Tensor& grad_output, const Tensor& self, const Tensor&
   return entropy_gradient(problem, grad_output.contiguous(), max.contiguous(), log_sum.contiguous(), divisor);
 }
 
-struct Node : torch::autograd::Node {
-  torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
+struct Node : LockedNode {
+  torch::autograd::variable_list gradients(torch::autograd::variable_list&& grads) override {
     if (!grads[0].defined()) return {Tensor()};
     const Tensor unpacked = weight.unpack();
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      if (Tensor made = take_made_gradient(gradient, grads[0]); made.defined()) {
-        target.unpack();  // refuses one that was overwritten, as ATen does
-        return {made};
-      }
+    if (Tensor made = take_made_gradient(gradient, grads[0]); made.defined()) {
+      target.unpack();  // refuses one that was overwritten, as ATen does
+      return {made};
     }
     return {handle<Backward>().call(grads[0], self.unpack(), target.unpack(),
                                     unpacked.defined() ? std::optional<Tensor>(unpacked) : std::nullopt, reduction,
                                     ignore_index, smoothing, max.unpack(), log_sum.unpack(), total_weight.unpack())};
   }
-  void release_variables() override {
+  void release() override {
     gradient.reset();
     for (auto* saved : {&self, &target, &weight, &max, &log_sum, &total_weight}) saved->reset_data();
   }

@@ -63,7 +63,8 @@ Tensor ops::_cross_entropy_backward::call(const Tensor& grad_output, const Tenso
   Tensor grad = grad_output.to(type);
   if (reduction == at::Reduction::Mean) grad = grad / total_weight.to(type);
   const Tensor probabilities = at::softmax(self, dim, type);
-  const Tensor peak = grad * (1 - label_smoothing) * weights_of(safe, ignored, weights, type);
+  // Masked: where all rows are ignored, grad is infinite, and times their weight of 0 not 0.
+  const Tensor peak = (grad * (1 - label_smoothing) * weights_of(safe, ignored, weights, type)).masked_fill(ignored, 0);
   Tensor scale = peak, result;
   if (label_smoothing > 0) {
     const c10::SymInt classes = self.sym_size(dim);

@@ -63,12 +63,12 @@ struct Argument {
 };
 
 // max.dim and min.dim
-struct SelectionNode : torch::autograd::Node {
-  torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
+struct SelectionNode : LockedNode {
+  torch::autograd::variable_list gradients(torch::autograd::variable_list&& grads) override {
     if (!grads[0].defined()) return {Tensor()};
     return {at::value_selecting_reduction_backward(grads[0], dim, places.unpack(getptr()), sizes, keepdim)};
   }
-  void release_variables() override { places.reset_data(); }
+  void release() override { places.reset_data(); }
   std::string name() const override { return "TorchextSelectionBackward"; }
   torch::autograd::SavedVariable places;
   std::vector<int64_t> sizes;

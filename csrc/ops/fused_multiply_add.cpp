@@ -50,8 +50,8 @@ Tensor cpu(const Tensor& a, const Tensor& b, const Tensor& c) {
   return iterator.result();
 }
 
-struct MultiplyAddNode : torch::autograd::Node {
-  torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
+struct MultiplyAddNode : LockedNode {
+  torch::autograd::variable_list gradients(torch::autograd::variable_list&& grads) override {
     const auto& multiply = handle<at::_ops::mul_Tensor>();
     torch::autograd::variable_list result(3);
     if (!grads[0].defined()) return result;
@@ -60,7 +60,7 @@ struct MultiplyAddNode : torch::autograd::Node {
     if (task_should_compute_output(2)) result[2] = grads[0];
     return result;
   }
-  void release_variables() override {
+  void release() override {
     a.reset_data();
     b.reset_data();
   }

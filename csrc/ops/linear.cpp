@@ -101,8 +101,8 @@ Tensor linear_cpu(const Tensor& input, const Tensor& weight, const OptionalTenso
 }
 
 // d input = g weight, d weight = g^T input, d bias = the sum of g over its rows.
-struct LinearNode : torch::autograd::Node {
-  torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
+struct LinearNode : LockedNode {
+  torch::autograd::variable_list gradients(torch::autograd::variable_list&& grads) override {
     torch::autograd::variable_list result(3);
     if (!grads[0].defined()) return result;
     const Tensor grad = as_matrix(grads[0]);
@@ -112,7 +112,7 @@ struct LinearNode : torch::autograd::Node {
     if (task_should_compute_output(2)) result[2] = at::sum(grad, 0);
     return result;
   }
-  void release_variables() override {
+  void release() override {
     input.reset_data();
     weight.reset_data();
   }

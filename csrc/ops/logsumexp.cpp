@@ -187,8 +187,8 @@ Tensor backward_cpu(const Tensor& grad_output, const Tensor& self, const Tensor&
   return grad_input;
 }
 
-struct Node : torch::autograd::Node {
-  torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
+struct Node : LockedNode {
+  torch::autograd::variable_list gradients(torch::autograd::variable_list&& grads) override {
     if (!grads[0].defined()) return {Tensor()};
     const Tensor input = self.unpack();
     Tensor grad = grads[0], sums = result.unpack(getptr());
@@ -203,7 +203,7 @@ struct Node : torch::autograd::Node {
     }
     return {handle<Backward>().call(grad, input, sums)};
   }
-  void release_variables() override {
+  void release() override {
     self.reset_data();
     result.reset_data();
   }

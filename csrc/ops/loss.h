@@ -3,8 +3,6 @@
 #pragma once
 #include <ATen/core/Reduction.h>
 
-#include <mutex>
-
 #include "autocast.h"
 #include "autograd.h"
 #include "made_gradient.h"
@@ -71,7 +69,7 @@ Tensor loss_backward(DecisionPoint& point, const LossPlan& plan, const Tensor& g
 //   static Tensor backward(grad_output, self, target, call)
 // and may name another loss as Unweighted, whose decision points count its calls.
 template <class Op>
-struct LossNode : torch::autograd::Node {
+struct LossNode : LockedNode {
   LossNode(const Tensor& input, const Tensor& target_, const LossCall& call_)
       : self(input, false), target(target_, false), call{call_.reduction, call_.parameter} {
     set_next_edges(torch::autograd::collect_next_edges(input));
@@ -80,7 +78,7 @@ struct LossNode : torch::autograd::Node {
       weights.emplace_back(factors ? *factors : Tensor(), false);
     }
   }
-  torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
+  torch::autograd::variable_list gradients(torch::autograd::variable_list&& grads) override {
     if (!grads[0].defined()) return {Tensor()};
     if (Tensor made = take_gradient(grads[0]); made.defined()) return {made};
     if (weights.empty()) return {Op::backward(grads[0], self.unpack(), target.unpack(), call)};
@@ -92,7 +90,6 @@ struct LossNode : torch::autograd::Node {
   }
   // What forward made; it refuses what was overwritten since then, as the formula does.
   Tensor take_gradient(const Tensor& grad_output) {
-    const std::lock_guard<std::mutex> lock(mutex_);
     Tensor made = take_made_gradient(gradient, grad_output);
     if (!made.defined()) return made;
     self.unpack();
@@ -100,7 +97,7 @@ struct LossNode : torch::autograd::Node {
     for (const torch::autograd::SavedVariable& saved : weights) saved.unpack();
     return made;
   }
-  void release_variables() override {
+  void release() override {
     gradient.reset();
     self.reset_data();
     target.reset_data();

@@ -14,16 +14,16 @@ namespace rusttorch {
 // Whether a forward call may make it. Hooks of saved tensors say that memory is dearer than time.
 inline bool may_make_gradient() { return !at::SavedTensorDefaultHooks::get_hooks(); }
 
-// True for a number that can be read: one that no transform, tracer or subclass has wrapped.
+// True for a number that can be read: one without a tangent, which no transform, tracer or subclass has wrapped.
 inline bool is_plain_number(const Tensor& tensor) {
   constexpr c10::DispatchKeySet plain(c10::DispatchKey::CPU);
   const auto keys = tensor.key_set() - c10::autograd_dispatch_keyset_with_ADInplaceOrView -
                     c10::DispatchKeySet(c10::DispatchKey::AutocastCPU);
-  return keys == plain && tensor.numel() == 1 && !c10::impl::dispatch_mode_enabled();
+  return keys == plain && tensor.numel() == 1 && !has_tangent(tensor) && !c10::impl::dispatch_mode_enabled();
 }
 
 // Takes `made` and returns it times grad_output. Undefined, with `made` as it was, where the formula has to run: for a
-// graph of the gradient, and where an element that is left out would not be 0. The caller holds its node's mutex.
+// graph of the gradient, and for an infinite or NaN grad_output, which times the 0 of an ignored row would be NaN.
 inline Tensor take_made_gradient(Tensor& made, const Tensor& grad_output) {
   if (!made.defined() || at::GradMode::is_enabled() || !is_plain_number(grad_output)) return Tensor();
   const double factor = grad_output.item<double>();

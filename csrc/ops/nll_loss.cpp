@@ -141,15 +141,15 @@ Tensor backward_cpu(const Tensor& grad_output, const Tensor& self, const Tensor&
   return grad_input;
 }
 
-struct Node : torch::autograd::Node {
-  torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
+struct Node : LockedNode {
+  torch::autograd::variable_list gradients(torch::autograd::variable_list&& grads) override {
     if (!grads[0].defined()) return {Tensor()};
     const Tensor unpacked = weight.unpack();
     return {handle<Backward>().call(grads[0], self.unpack(), target.unpack(),
                                     unpacked.defined() ? std::optional<Tensor>(unpacked) : std::nullopt, reduction,
                                     ignore_index, total_weight.unpack())};
   }
-  void release_variables() override {
+  void release() override {
     for (auto* saved : {&self, &target, &weight, &total_weight}) saved->reset_data();
   }
   std::string name() const override { return "TorchextNllLossBackward"; }

@@ -140,8 +140,8 @@ std::tuple<Tensor, Tensor> fused_rms_backward_cpu(const Tensor& grad_output, con
 }
 
 // What both nodes keep: input and weights as given, statistics in the compute type.
-struct NormalizationNode : torch::autograd::Node {
-  void release_variables() override {
+struct NormalizationNode : LockedNode {
+  void release() override {
     for (auto* saved : {&input, &weight, &bias, &mean, &rstd}) saved->reset_data();
   }
   SavedVariable input, weight, bias, mean, rstd;
@@ -149,7 +149,7 @@ struct NormalizationNode : torch::autograd::Node {
 };
 
 struct LayerNormNode : NormalizationNode {
-  variable_list apply(variable_list&& grads) override {
+  variable_list gradients(variable_list&& grads) override {
     if (!grads[0].defined()) return variable_list(3);
     const Tensor x = input.unpack(), w = weight.unpack(), b = bias.unpack();
     Tensor means = mean.unpack(), scales = rstd.unpack();
@@ -168,7 +168,7 @@ struct LayerNormNode : NormalizationNode {
 };
 
 struct RmsNormNode : NormalizationNode {
-  variable_list apply(variable_list&& grads) override {
+  variable_list gradients(variable_list&& grads) override {
     if (!grads[0].defined()) return variable_list(2);
     const Tensor x = input.unpack(), w = weight.unpack();
     const std::array<bool, 2> mask = {task_should_compute_output(0), task_should_compute_output(1)};

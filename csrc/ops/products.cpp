@@ -186,8 +186,8 @@ bool is_column_major(const Tensor& tensor) {
 
 // d a = g b^T, d b = a^T g, by the operator `Aten` (mm or bmm), and the sum of g for a summand.
 template <class Aten>
-struct ProductNode : torch::autograd::Node {
-  torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
+struct ProductNode : LockedNode {
+  torch::autograd::variable_list gradients(torch::autograd::variable_list&& grads) override {
     torch::autograd::variable_list result(has_summand ? 3 : 2);
     const Tensor& grad = grads[0];
     if (!grad.defined()) return result;
@@ -205,7 +205,7 @@ struct ProductNode : torch::autograd::Node {
     }
     return result;
   }
-  void release_variables() override {
+  void release() override {
     a.reset_data();
     b.reset_data();
   }

@@ -55,14 +55,14 @@ struct ReductionGradient {
 // a call that needs a graph is ATen's; else kName, kSavesSelf, kSavesResult and backward(gradient), by differentiable
 // functions of ATen.
 template <class Op>
-struct ReductionNode : torch::autograd::Node {
-  torch::autograd::variable_list apply(torch::autograd::variable_list&& grads) override {
+struct ReductionNode : LockedNode {
+  torch::autograd::variable_list gradients(torch::autograd::variable_list&& grads) override {
     if (!grads[0].defined()) return {Tensor()};
     const Tensor input = Op::kSavesSelf ? self.unpack() : Tensor();
     const Tensor output = Op::kSavesResult ? result.unpack(getptr()) : Tensor();
     return {Op::backward(ReductionGradient{grads[0], input, output, sizes, reduction})};
   }
-  void release_variables() override {
+  void release() override {
     self.reset_data();
     result.reset_data();
   }

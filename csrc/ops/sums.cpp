@@ -339,8 +339,8 @@ bool repair_as(const ReductionShape& shape, const Tensor& result, Finish finish)
                       [&](int64_t index, double squares) { finish_as<T>(out + index, &squares, 1, finish); });
     return true;
   }
-  return std::all_of(out, out + result.numel(),
-                     [&](T value) { return is_accurate(static_cast<double>(value), finish.root); });
+  return std::none_of(out, out + result.numel(),
+                      [&](T value) { return needs_repair(static_cast<double>(value), finish.root); });
 }
 // Makes results right that are not, or returns false.
 bool repair(const ReductionShape& shape, const Tensor& result, Finish finish) {
