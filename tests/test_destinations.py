@@ -84,7 +84,9 @@ REFUSED_SELVES = {
 
 
 @pytest.mark.parametrize("layout", [*SELVES, *REFUSED_SELVES])
-@pytest.mark.parametrize("name", [name for name in INPLACE if name != "dropout_"])  # random: test_dropout.py
+@pytest.mark.parametrize(
+    "name", [name for name in INPLACE if name not in ("dropout_", "bernoulli_.float")]
+)  # random: test_dropout.py
 def test_inplace_layouts(name, layout):
     change = (SELVES | REFUSED_SELVES)[layout]
 
