@@ -80,4 +80,4 @@ bench: build
 	$(BIN)/python -m torchext bench
 
 clean:
-	rm -rf build dist *.egg-info torchext/*.so
+	rm -rf build dist *.egg-info torchext/*.so csrc/ops/*.gch

@@ -1,5 +1,5 @@
 // What nearly every unit that sees torch includes. setup.py precompiles it, which g++ uses only where nothing but comments
-// and directives stands before: such a unit includes this header, or common.h, first.
+// and directives stands before: such a unit includes this header first.
 #pragma once
 #include <ATen/Parallel.h>
 #include <ATen/TensorIterator.h>
