@@ -28,14 +28,35 @@ def gradient_made(function, point=MADE) -> bool:
     return taken(point) > before
 
 
+def check_bits(function, x, other, options, point):
+    """Forward makes the gradient, and it has the bits of the formula: streamed or not, for any number of threads."""
+    before = taken(point)
+    loss = function(x, other, **options)
+    assert taken(point) == before + 1
+    assert_same_bits(loss.detach(), function(x.detach(), other, **options))
+    made = torch.autograd.grad(loss, x, retain_graph=True)[0]
+    assert taken(point) == before + 1
+    computed = torch.autograd.grad(loss, x, retain_graph=True)[0]
+    assert taken(point) == before + 2
+    assert_same_bits(made, computed)
+    differentiable = torch.autograd.grad(loss, x, create_graph=True)[0]
+    torch.testing.assert_close(differentiable.detach(), made)
+    usual = torchext._C.memory.streaming_threshold()
+    for threshold, threads in ((0, 2), (usual, 1)):
+        torchext._C.memory.set_streaming_threshold(threshold)
+        torch.set_num_threads(threads)
+        try:
+            again = function(x, other, **options)
+        finally:
+            torchext._C.memory.set_streaming_threshold(usual)
+            torch.set_num_threads(2)
+        assert_same_bits(again.detach(), loss.detach())
+        assert_same_bits(torch.autograd.grad(again, x)[0], made)
+
+
 LOSSES = [
-    "mse_loss",
-    "l1_loss",
-    "smooth_l1_loss",
-    "huber_loss",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-]
+    "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+]  # fmt: skip
 
 
 def loss_keywords(name, shape, dtype):
@@ -57,26 +78,7 @@ def test_losses_give_the_same_bits_as_the_formula(name, shape, dtype, instructio
     function, point = getattr(torchext, name), f"{name}_backward"
     x, y = torch.rand(shape, dtype=dtype, requires_grad=True), torch.rand(shape, dtype=dtype)
     for options in loss_keywords(name, shape, dtype):
-        before = taken(point)
-        loss = function(x, y, **options)
-        assert taken(point) == before + 1
-        assert_same_bits(loss.detach(), function(x.detach(), y, **options))
-        made = torch.autograd.grad(loss, x, retain_graph=True)[0]
-        assert taken(point) == before + 1
-        computed = torch.autograd.grad(loss, x, retain_graph=True)[0]
-        assert taken(point) == before + 2
-        assert_same_bits(made, computed)
-        differentiable = torch.autograd.grad(loss, x, create_graph=True)[0]
-        torch.testing.assert_close(differentiable.detach(), made)
-        threshold = torchext._C.memory.streaming_threshold()
-        torchext._C.memory.set_streaming_threshold(0)
-        torch.set_num_threads(1)
-        try:
-            streamed = torch.autograd.grad(function(x, y, **options), x)[0]
-        finally:
-            torchext._C.memory.set_streaming_threshold(threshold)
-            torch.set_num_threads(2)
-        assert_same_bits(made, streamed)
+        check_bits(function, x, y, options, point)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -110,33 +112,12 @@ def test_wrong_input_leaves_nothing():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("shape", [(1, 1), (37, 91), (300, 50), (7, 4097), (6,), (9, 40_001)], ids=str)
-def test_same_bits_as_the_formula(shape, dtype, instruction_set):
+def test_cross_entropy_gives_the_same_bits_as_the_formula(shape, dtype, instruction_set):
     x, target = problem(shape, dtype)
     weight = torch.rand(shape[-1], dtype=dtype) + 0.1
     for options in ({}, {"reduction": "sum"}, {"weight": weight, "ignore_index": int(target.flatten()[0])},
                     {"label_smoothing": 0.2}, {"weight": weight, "label_smoothing": 0.2}):  # fmt: skip
-        before = taken(MADE)
-        loss = torchext.cross_entropy(x, target, **options)
-        assert taken(MADE) == before + 1
-        made = torch.autograd.grad(loss, x, retain_graph=True)[0]
-        assert taken(MADE) == before + 1
-        computed = torch.autograd.grad(loss, x, retain_graph=True)[0]
-        assert taken(MADE) == before + 2
-        assert_same_bits(made, computed)
-        differentiable = torch.autograd.grad(loss, x, create_graph=True)[0]
-        torch.testing.assert_close(differentiable.detach(), made)
-        threshold = torchext._C.memory.streaming_threshold()
-        torchext._C.memory.set_streaming_threshold(0)
-        try:
-            streamed = torch.autograd.grad(torchext.cross_entropy(x, target, **options), x)[0]
-        finally:
-            torchext._C.memory.set_streaming_threshold(threshold)
-        assert_same_bits(made, streamed)
-        torch.set_num_threads(1)
-        again = torchext.cross_entropy(x, target, **options)
-        assert_same_bits(again.detach(), loss.detach())
-        assert_same_bits(torch.autograd.grad(again, x)[0], made)
-        torch.set_num_threads(2)
+        check_bits(torchext.cross_entropy, x, target, options, MADE)
 
 
 @pytest.mark.parametrize("factor", [0.25, 3.0, 0.0, -1.5])

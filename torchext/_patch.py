@@ -122,15 +122,11 @@ def overridden_rows() -> frozenset[str]:
 
 @cache
 def redirects() -> dict[str, Redirect]:
-    """Row -> the function of ``torch.nn.functional`` that is redirected: those that no kernel of ATen stands for.
-
-    Dropout has both: what is overridden draws the masks of compositions in C++.
-    """
-    redirected = {row.name for row in rows()} - overridden_rows() | {"dropout"}
+    """Row -> the function of ``torch.nn.functional`` that is redirected: those that no kernel of ATen stands for."""
     return {
         row.name: Redirect(row.original, row.function)
         for row in rows()
-        if row.name in redirected
+        if (row.redirected or row.name not in overridden_rows())
         and isinstance(row.original, types.FunctionType)
         and getattr(F, row.original.__name__, None) is row.original
     }

@@ -39,6 +39,8 @@ class Row:
         counters: decision points that count its forward calls.
         differentiable: whether forward + backward is measured.
         random: whether it draws random numbers, others than torch for the same seed.
+        redirected: whether patch() redirects ``original`` although kernels of ATen are overridden for the row, too:
+            they serve other callers.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Row:
     counters: tuple[str, ...] = field(default=())
     differentiable: bool = True
     random: bool = False
+    redirected: bool = False
 
 
 _rows: dict[str, Row] = {}
@@ -193,6 +196,7 @@ def drop_in(
     counters: tuple[str, ...] = (),
     differentiable: bool = True,
     random: bool = False,
+    redirected: bool = False,
 ) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
     """Registers the function below as the replacement of ``original``; see :class:`Row`. Returns it as it is."""
 
@@ -200,7 +204,7 @@ def drop_in(
         name = function.__name__
         _rows[name] = Row(
             name, function, original, aten_overloads, family, opinfo, bench_inputs, counters or (name,),
-            differentiable, random,
+            differentiable, random, redirected,
         )  # fmt: skip
         return function
 

@@ -230,74 +230,51 @@ void add_narrow_block(StripState<Compute<T>>& state, const T* in, int64_t column
   for (int64_t c = 0; c < columns; ++c) state.sums[0][c] = state.sums[0][c] + sums[c];
 }
 
-// Columns of so few rows that each has a lane of its own, the other half of the lanes being empty.
-template <class T, int rows, class Term>
-RUSTTORCH_INLINE Doubles<Vec<Compute<T>>> sum_of_few_rows(const T* in, int64_t stride, Vec<Compute<T>> centre,
-                                                          int64_t partial) {
-  using V = Vec<Compute<T>>;
-  Doubles<V> sums[rows];
-  for (int k = 0; k < rows; ++k) sums[k] = Doubles<V>::of(Term()(load_columns(in + k * stride, partial), centre));
-  for (int step = 4; step > 0; step /= 2) {
-    for (int k = 0; k < step; ++k) {
-      if (k + step < rows) sums[k] = sums[k] + sums[k + step];
-    }
-  }
-  return Doubles<V>::of(V(0)) + sums[0];  // as the sum of one block: no -0
-}
-template <class T, int rows, class Term>
-void sum_few_rows(double* out, const StripState<Compute<T>>& state, const T* in, int64_t columns, int64_t stride) {
-  using V = Vec<Compute<T>>;
-  int64_t c = 0;
-  for (; c + V::lanes <= columns; c += V::lanes) {
-    sum_of_few_rows<T, rows, Term>(in + c, stride, load_centre<Term>(state.centre + c), 0).store(out + c);
-  }
-  if (c < columns) {
-    const int64_t left = columns - c;
-    sum_of_few_rows<T, rows, Term>(in + c, stride, load_centre<Term>(state.centre + c), left).store(out + c, left);
-  }
-}
-
-template <class T, class Term>
-RUSTTORCH_INLINE Vec<Compute<T>> lane_of_two_groups(const T* in, int64_t lane, int64_t rows, int64_t stride,
-                                                    Vec<Compute<T>> centre, int64_t partial) {
+// Columns of up to two groups, everything in registers, where the steps of a block would have three partial sums wait:
+// (9, 100000) and (16, 100000) took 1.4 and 1.1 times as long that way. `known`: the number of rows, at most 8, or 0 where
+// run time alone knows it, and at least half of the lanes have a row. Lanes without one are left out.
+template <class T, int known, class Term>
+RUSTTORCH_INLINE Vec<Compute<T>> lane_of_few_rows(const T* in, int64_t lane, int64_t rows, int64_t stride,
+                                                  Vec<Compute<T>> centre, int64_t partial) {
   constexpr int lanes = kSumLanes<Compute<T>>;
   const Vec<Compute<T>> low = Term()(load_columns(in + lane * stride, partial), centre);
-  if (lane + lanes >= rows) return low;
+  if (known > 0 || lane + lanes >= rows) return low;
   return low + Term()(load_columns(in + (lane + lanes) * stride, partial), centre);
 }
-// Columns of up to two groups: everything in registers, where the steps of a block would have three partial sums wait.
-// (9, 100000) and (16, 100000) took 1.4 and 1.1 times as long that way.
-template <class T, class Term>
-RUSTTORCH_INLINE Doubles<Vec<Compute<T>>> sum_of_some_rows(const T* in, int64_t rows, int64_t stride,
-                                                           Vec<Compute<T>> centre, int64_t partial) {
+template <class T, int known, class Term>
+RUSTTORCH_INLINE Doubles<Vec<Compute<T>>> sum_of_few_rows(const T* in, int64_t rows, int64_t stride,
+                                                          Vec<Compute<T>> centre, int64_t partial) {
   using V = Vec<Compute<T>>;
-  constexpr int half = kSumLanes<Compute<T>> / 2;
-  Doubles<V> sums[half];
+  constexpr int half = kSumLanes<Compute<T>> / 2, used = known > 0 && known < half ? known : half;
+  Doubles<V> sums[used];
 #pragma GCC unroll 8
-  for (int k = 0; k < half; ++k) {
-    sums[k] = Doubles<V>::of(lane_of_two_groups<T, Term>(in, k, rows, stride, centre, partial));
-    if (k + half < rows) {
-      sums[k] = sums[k] + Doubles<V>::of(lane_of_two_groups<T, Term>(in, k + half, rows, stride, centre, partial));
+  for (int k = 0; k < used; ++k) {
+    sums[k] = Doubles<V>::of(lane_of_few_rows<T, known, Term>(in, k, rows, stride, centre, partial));
+    if (k + half < (known > 0 ? known : rows)) {
+      sums[k] = sums[k] + Doubles<V>::of(lane_of_few_rows<T, known, Term>(in, k + half, rows, stride, centre, partial));
     }
   }
 #pragma GCC unroll 4
   for (int step = half / 2; step > 0; step /= 2) {
 #pragma GCC unroll 4
-    for (int k = 0; k < step; ++k) sums[k] = sums[k] + sums[k + step];
+    for (int k = 0; k < step; ++k) {
+      if (k + step < used) sums[k] = sums[k] + sums[k + step];
+    }
   }
   return Doubles<V>::of(V(0)) + sums[0];  // as the sum of one block: no -0
 }
-template <class T, class Term>
-void sum_some_rows(double* out, const StripState<Compute<T>>& state, const T* in, int64_t rows, int64_t columns,
-                   int64_t stride) {
+template <class T, int known, class Term>
+void sum_few_rows(double* out, const StripState<Compute<T>>& state, const T* in, int64_t rows, int64_t columns,
+                  int64_t stride) {
   using V = Vec<Compute<T>>;
   int64_t c = 0;
   for (; c + V::lanes <= columns; c += V::lanes) {
-    sum_of_some_rows<T, Term>(in + c, rows, stride, load_centre<Term>(state.centre + c), 0).store(out + c);
+    sum_of_few_rows<T, known, Term>(in + c, rows, stride, load_centre<Term>(state.centre + c), 0).store(out + c);
   }
   if (c < columns) {
     const int64_t left = columns - c;
-    sum_of_some_rows<T, Term>(in + c, rows, stride, load_centre<Term>(state.centre + c), left).store(out + c, left);
+    sum_of_few_rows<T, known, Term>(in + c, rows, stride, load_centre<Term>(state.centre + c), left)
+        .store(out + c, left);
   }
 }
 
@@ -306,18 +283,18 @@ template <class T, class Term>
 void sum_strip(double* out, StripState<Compute<T>>& state, const T* in, int64_t size, int64_t columns, int64_t stride) {
   using C = Compute<T>;
   switch (size) {
-    case 1: return sum_few_rows<T, 1, Term>(out, state, in, columns, stride);
-    case 2: return sum_few_rows<T, 2, Term>(out, state, in, columns, stride);
-    case 3: return sum_few_rows<T, 3, Term>(out, state, in, columns, stride);
-    case 4: return sum_few_rows<T, 4, Term>(out, state, in, columns, stride);
-    case 5: return sum_few_rows<T, 5, Term>(out, state, in, columns, stride);
-    case 6: return sum_few_rows<T, 6, Term>(out, state, in, columns, stride);
-    case 7: return sum_few_rows<T, 7, Term>(out, state, in, columns, stride);
-    case 8: return sum_few_rows<T, 8, Term>(out, state, in, columns, stride);
+    case 1: return sum_few_rows<T, 1, Term>(out, state, in, size, columns, stride);
+    case 2: return sum_few_rows<T, 2, Term>(out, state, in, size, columns, stride);
+    case 3: return sum_few_rows<T, 3, Term>(out, state, in, size, columns, stride);
+    case 4: return sum_few_rows<T, 4, Term>(out, state, in, size, columns, stride);
+    case 5: return sum_few_rows<T, 5, Term>(out, state, in, size, columns, stride);
+    case 6: return sum_few_rows<T, 6, Term>(out, state, in, size, columns, stride);
+    case 7: return sum_few_rows<T, 7, Term>(out, state, in, size, columns, stride);
+    case 8: return sum_few_rows<T, 8, Term>(out, state, in, size, columns, stride);
     default: break;
   }
   if (size >= kSumLanes<C> / 2 && size <= 2 * kSumLanes<C>) {
-    return sum_some_rows<T, Term>(out, state, in, size, columns, stride);
+    return sum_few_rows<T, 0, Term>(out, state, in, size, columns, stride);
   }
   const bool narrow = columns == stride && columns > 1 && columns <= kNarrow && size >= kSumBlock<C>;
   const bool by_rows = size * stride * int64_t(sizeof(T)) <= kRowOrderBytes;

@@ -65,13 +65,11 @@ Tensor backward_cpu(const Tensor& grad_output, const Tensor& self, const Tensor&
 struct Node : LockedNode {
   torch::autograd::variable_list gradients(torch::autograd::variable_list&& grads) override {
     if (!grads[0].defined()) return {Tensor()};
-    const Tensor unpacked = weight.unpack();
-    if (Tensor made = take_made_gradient(gradient, grads[0]); made.defined()) {
-      target.unpack();  // refuses one that was overwritten, as ATen does
-      return {made};
-    }
-    return {handle<Backward>().call(grads[0], self.unpack(), target.unpack(),
-                                    unpacked.defined() ? std::optional<Tensor>(unpacked) : std::nullopt, reduction,
+    const Tensor classes = target.unpack(),
+                 factors = weight.unpack();  // which refuse what was overwritten, as ATen does
+    if (Tensor made = take_made_gradient(gradient, grads[0]); made.defined()) return {made};
+    return {handle<Backward>().call(grads[0], self.unpack(), classes,
+                                    factors.defined() ? std::optional<Tensor>(factors) : std::nullopt, reduction,
                                     ignore_index, smoothing, max.unpack(), log_sum.unpack(), total_weight.unpack())};
   }
   void release() override {
@@ -112,7 +110,7 @@ Tensor autograd(c10::DispatchKeySet keys, const Tensor& self, const Tensor& targ
   Tensor gradient;
   const auto [loss, max, log_sum, total_weight] = [&] {
     at::AutoDispatchBelowADInplaceOrView guard;
-    if (!traced && may_make_gradient()) {
+    if (may_make_gradient(self, target, weight)) {
       const EntropyProblem problem(self, target, weights, reduction, ignore_index.expect_int(), smoothing);
       if (makes_gradient(problem)) {
         entropy_point().count(Decision::taken);

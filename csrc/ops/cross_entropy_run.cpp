@@ -133,16 +133,15 @@ bool streams_gradient(const Tensor& gradient) {
   return 2 * static_cast<int64_t>(gradient.nbytes()) > streaming_threshold();
 }
 
-// What reduction="mean" divides by, before the losses are known; in the order of LossSums. Refuses targets.
+// What reduction="mean" divides by, before the losses are known; in the order of LossSums. Targets out of bounds, which are
+// refused later, count nothing.
 double weight_of_targets(const EntropyProblem& problem) {
-  const int64_t n = problem.target.numel(), size = problem.units.shape.size;
   const int64_t* const target = problem.targets();
-  if (any_out_of_bounds(target, n, problem.ignore_index, size)) {
-    refuse_targets(target, n, problem.ignore_index, size);
-  }
+  const int64_t n = problem.target.numel();
   if (!problem.weight.defined()) {
     return static_cast<double>(n - std::count(target, target + n, problem.ignore_index));
   }
+  const uint64_t size = static_cast<uint64_t>(problem.units.shape.size);
   double total = 0;
   with_type(problem.weight.scalar_type(), [&]<class T, class C>(T, C) {
     const T* const weight = static_cast<const T*>(problem.weight.const_data_ptr());
@@ -150,7 +149,8 @@ double weight_of_targets(const EntropyProblem& problem) {
       const Units::Unit unit = problem.units.unit(index);
       double of_unit = 0;
       for (int64_t k = unit.first; k < unit.first + unit.count; ++k) {
-        if (target[k] != problem.ignore_index) of_unit += static_cast<C>(weight[target[k]]);
+        const bool counts = target[k] != problem.ignore_index && static_cast<uint64_t>(target[k]) < size;
+        if (counts) of_unit += static_cast<C>(weight[target[k]]);
       }
       total += of_unit;
     }
@@ -230,8 +230,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> entropy(const EntropyProblem& problem
   double divisor_of_gradient = 1;
   bool streams = false;
   if (gradient) {
-    const double total = weight_of_targets(problem);
-    if (problem.reduction == at::Reduction::Mean) divisor_of_gradient = total;
+    if (problem.reduction == at::Reduction::Mean) divisor_of_gradient = weight_of_targets(problem);
     *gradient = empty_result(problem.input.sizes(), type);
     streams = streams_gradient(*gradient);
   }
@@ -267,7 +266,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> entropy(const EntropyProblem& problem
       }
       if (streams) stream_end();
     });
-    if (sums.out_of_bounds) { refuse_targets(problem.targets(), problem.target.numel(), problem.ignore_index, size); }
+    if (sums.out_of_bounds) refuse_targets(problem.targets(), problem.target.numel(), problem.ignore_index, size);
     if (!reduces) return;
     const double divisor = problem.reduction == at::Reduction::Mean ? sums.total(1) : 1;
     *out = static_cast<T>(static_cast<C>(sums.total(0) / divisor));

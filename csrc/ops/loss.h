@@ -80,22 +80,14 @@ struct LossNode : LockedNode {
   }
   torch::autograd::variable_list gradients(torch::autograd::variable_list&& grads) override {
     if (!grads[0].defined()) return {Tensor()};
-    if (Tensor made = take_gradient(grads[0]); made.defined()) return {made};
-    if (weights.empty()) return {Op::backward(grads[0], self.unpack(), target.unpack(), call)};
-    const Tensor weight = weights[0].unpack(), pos_weight = weights[1].unpack();
+    const Tensor input = self.unpack(), y = target.unpack();  // which refuse what was overwritten, as ATen does
+    const Tensor weight = weights.empty() ? Tensor() : weights[0].unpack();
+    const Tensor pos_weight = weights.empty() ? Tensor() : weights[1].unpack();
+    if (Tensor made = take_made_gradient(gradient, grads[0]); made.defined()) return {made};
     LossCall weighted = call;
     if (weight.defined()) weighted.weight = &weight;
     if (pos_weight.defined()) weighted.pos_weight = &pos_weight;
-    return {Op::backward(grads[0], self.unpack(), target.unpack(), weighted)};
-  }
-  // What forward made; it refuses what was overwritten since then, as the formula does.
-  Tensor take_gradient(const Tensor& grad_output) {
-    Tensor made = take_made_gradient(gradient, grad_output);
-    if (!made.defined()) return made;
-    self.unpack();
-    target.unpack();
-    for (const torch::autograd::SavedVariable& saved : weights) saved.unpack();
-    return made;
+    return {Op::backward(grads[0], input, y, weighted)};
   }
   void release() override {
     gradient.reset();
@@ -159,12 +151,13 @@ struct LossOperator<Op, Tensor(const Tensor&, const Tensor&, Args...)> {
     if (graph) node = new_node<LossNode<Op>>(self, target, call);
     Tensor result = [&] {
       at::AutoDispatchBelowADInplaceOrView guard;
-      const bool traced = any_tensor(is_traced, self, target, args...) || c10::impl::dispatch_mode_enabled();
-      const LossPlan plan = Op::plan(call.parameter);
-      if (graph && !traced && may_make_gradient() && makes_gradient(plan, self, target, call)) {
-        const Tensor made = loss(point(), plan, self, target, call, nullptr, &node->gradient);
-        if (made.defined()) LossBackwardOperator<Op>::point().count(Decision::taken);
-        return made.defined() ? made : Aten::call(self, target, args...);
+      if (graph && may_make_gradient(self, target, args...)) {
+        const LossPlan plan = Op::plan(call.parameter);
+        if (makes_gradient(plan, self, target, call)) {
+          const Tensor made = loss(point(), plan, self, target, call, nullptr, &node->gradient);
+          if (made.defined()) LossBackwardOperator<Op>::point().count(Decision::taken);
+          return made.defined() ? made : Aten::call(self, target, args...);
+        }
       }
       return handle<Aten>().redispatch(keys & c10::after_ADInplaceOrView_keyset, self, target, args...);
     }();

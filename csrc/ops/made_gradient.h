@@ -11,8 +11,13 @@
 
 namespace rusttorch {
 
-// Whether a forward call may make it. Hooks of saved tensors say that memory is dearer than time.
-inline bool may_make_gradient() { return !at::SavedTensorDefaultHooks::get_hooks(); }
+// Whether a forward call with these arguments may make it: nothing records the call, and no hooks of saved tensors say
+// that memory is dearer than time.
+template <class... Args>
+bool may_make_gradient(const Args&... args) {
+  return !any_tensor(is_traced, args...) && !c10::impl::dispatch_mode_enabled() &&
+         !at::SavedTensorDefaultHooks::get_hooks();
+}
 
 // True for a number that can be read: one without a tangent, which no transform, tracer or subclass has wrapped.
 inline bool is_plain_number(const Tensor& tensor) {

@@ -97,7 +97,7 @@ def rms_norm(
 
 @drop_in(
     F.dropout, family="dropout", opinfo="nn.functional.dropout", bench_inputs=flat,
-    aten_overloads=("dropout", "dropout_", "native_dropout", "bernoulli_.float"), random=True,
+    aten_overloads=("dropout", "dropout_", "native_dropout", "bernoulli_.float"), random=True, redirected=True,
 )  # fmt: skip
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Zeroes elements with probability ``p``, and divides the others by ``1 - p``.
