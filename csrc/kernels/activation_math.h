@@ -65,6 +65,7 @@ RUSTTORCH_INLINE Vec<float> gelu_erf_tail(Vec<float> x) {  // any x <= 0; -inf *
   return fnma(fma(normal.tail, raised, raised), Vec<float>(kLowered), positive);
 }
 RUSTTORCH_INLINE Vec<float> gelu_erf(Vec<float> x) {
+  if constexpr (!kPermutesTables) return gelu_erf_tail(x);
   const Vec<float> end(kNormalTail.end()), t = min_number(end, abs(x));
   const Vec<float> result = copysign(fnma(t, kNormalTail(t), relu(x)), x);  // -0 of -0, whatever relu makes of it
   const Mask<float> tail = x < -end;  // above `end` the second term is below half a ULP
@@ -83,6 +84,7 @@ RUSTTORCH_INLINE Vec<float> gelu_erf_derivative_tail(Vec<float> x) {  // any x
   return select(x < Vec<float>(0.0f), left * lowered, fnma(left, lowered, Vec<float>(1.0f)));
 }
 RUSTTORCH_INLINE Vec<float> gelu_erf_derivative(Vec<float> x) {
+  if constexpr (!kPermutesTables) return gelu_erf_derivative_tail(x);
   const Vec<float> end(kNormalTailSlope.end()), t = abs(x);
   const Vec<float> result = mirrored(x, kNormalTailSlope(min_number(end, t)));
   const Mask<float> tail = t > end;
@@ -138,6 +140,7 @@ RUSTTORCH_INLINE V gelu_tanh_tail(V x) {  // any x
   return gated(x, gelu_tanh_exponential(negative_abs(x)));
 }
 RUSTTORCH_INLINE Vec<float> gelu_tanh(Vec<float> x) {
+  if constexpr (!kPermutesTables) return gelu_tanh_tail(x);
   const Vec<float> end(kGate.end()), t = min_number(end, abs(x));
   const Vec<float> result = copysign(fnma(t, kGate(t), relu(x)), x);
   const Mask<float> tail = x < -end;  // above `end` the second term is below half a ULP
@@ -152,6 +155,7 @@ RUSTTORCH_INLINE V gelu_tanh_derivative_tail(V x) {  // any x; slope = 2u'; from
   return gated_derivative(x, gelu_tanh_exponential(negative_abs(x)), slope);
 }
 RUSTTORCH_INLINE Vec<float> gelu_tanh_derivative(Vec<float> x) {
+  if constexpr (!kPermutesTables) return gelu_tanh_derivative_tail(x);
   const Vec<float> end(kGateSlope.end()), t = abs(x);
   const Vec<float> result = mirrored(x, kGateSlope(min_number(end, t)));
   const Mask<float> tail = t > end;
@@ -165,6 +169,7 @@ RUSTTORCH_INLINE V softplus_term_tail(V x) {  // any x
   return log1p_unit(exp_raised(negative_abs(x)) * V(kLowered));
 }
 RUSTTORCH_INLINE Vec<float> softplus_term(Vec<float> x) {
+  if constexpr (!kPermutesTables) return softplus_term_tail(x);
   const Vec<float> end(kLogOfOnePlusExp.end()), t = abs(x), result = kLogOfOnePlusExp(min_number(end, t));
   const Mask<float> tail = t > end;
   return any(tail) ? select(tail, softplus_term_tail(x), result) : result;

@@ -142,22 +142,37 @@ RUSTTORCH_INLINE Vec<float> log_from_parts(Vec<float> e, Vec<float> r, Vec<float
   return fma(e, Vec<float>(0x1.62e430p-1f), log_c) + fma(q, r2, r);
 }
 
-// max(log(x), -100) and max(log(1 - x), -100) for x in [0, 1].
+// max(log(x + lost), -100), `lost` being what rounding took from x in [0, 1].
+RUSTTORCH_INLINE Vec<float> clamped_log(Vec<float> x, Vec<float> lost) {
+  const LogParts parts = log_parts_by_table(x);
+  const Vec<float> power = from_bits(bits(Vec<float>(1.0f)) - shift_left<23>(parts.exponent));
+  const Vec<float> result = log_from_parts(parts.e, fma(lost, power * parts.inverse, parts.r), parts.log_c);
+  const Mask<float> small = x < Vec<float>(0x1p-126f);
+  return any(small) ? select(small, max_number(log(x), Vec<float>(-100.0f)), result) : result;
+}
 RUSTTORCH_INLINE Vec<float> clamped_log(Vec<float> x) {
   const LogParts parts = log_parts_by_table(x);
   const Vec<float> result = log_from_parts(parts.e, parts.r, parts.log_c);
   const Mask<float> small = x < Vec<float>(0x1p-126f);
   return any(small) ? select(small, max_number(log(x), Vec<float>(-100.0f)), result) : result;
 }
-RUSTTORCH_INLINE Vec<float> clamped_log_of_rest(Vec<float> x) {
-  const Vec<float> one(1.0f), rest = one - x, lost = (one - rest) - x;
-  const LogParts parts = log_parts_by_table(rest);
-  const Vec<float> power = from_bits(bits(one) - shift_left<23>(parts.exponent));
-  const Vec<float> result = log_from_parts(parts.e, fma(lost, power * parts.inverse, parts.r), parts.log_c);
-  return select(rest > Vec<float>(0.0f), result, Vec<float>(-100.0f));
-}
 RUSTTORCH_INLINE Vec<double> clamped_log(Vec<double> x) { return max_number(log(x), Vec<double>(-100.0)); }
-RUSTTORCH_INLINE Vec<double> clamped_log_of_rest(Vec<double> x) { return max_number(log1p(-x), Vec<double>(-100.0)); }
+
+// -y log(x) - (1 - y) log(1 - x).
+RUSTTORCH_INLINE Vec<float> cross_entropy_of_two(Vec<float> x, Vec<float> y) {
+  const Vec<float> zero(0.0f), one(1.0f), rest = one - x, lost = (one - rest) - x;
+  const Mask<float> is_one = y == one;
+  // Labels of 0 and 1, as most are, need one logarithm. The same bits as below, signs of zero included.
+  if (all(is_one | (y == zero))) {
+    const Vec<float> result = clamped_log(select(is_one, x, rest), select(is_one, zero, lost));
+    return select(is_one, -result, zero - result);
+  }
+  return fnma(y, clamped_log(x), (y - one) * clamped_log(rest, lost));
+}
+RUSTTORCH_INLINE Vec<double> cross_entropy_of_two(Vec<double> x, Vec<double> y) {
+  const Vec<double> log_of_rest = max_number(log1p(-x), Vec<double>(-100.0));
+  return fnma(y, clamped_log(x), (y - Vec<double>(1.0)) * log_of_rest);
+}
 
 template <class V>
 struct BinaryCrossEntropy {
@@ -168,7 +183,7 @@ struct BinaryCrossEntropy {
   RUSTTORCH_INLINE V loss(V x, V y) {
     const V zero(T(0)), one(T(1));
     inside = inside & (x >= zero) & (x <= one) & (y >= zero) & (y <= one);
-    return fnma(y, clamped_log(x), (y - one) * clamped_log_of_rest(x));
+    return cross_entropy_of_two(x, y);
   }
   RUSTTORCH_INLINE V slope(V x, V y) const { return (x - y) / maximum((V(T(1)) - x) * x, V(T(1e-12f))); }
 };

@@ -39,6 +39,7 @@
 //                                            2200 (double): overflow to inf and gradual underflow included
 //   divide_trunc(a, b) divide_floor(a, b)    Vec<int32_t>: exact; INT_MIN / -1 = INT_MIN; b = 0 gives anything, no trap
 //   gather_table16(const float* table, Vec<int32_t> index)   table[index & 15]; small lookup tables
+//   kPermutesTables                          whether that is one step of a register or two: then many cost as much as a formula
 //   multiply_wide(a, b, low, high)           Vec<int32_t> as unsigned numbers: the halves of the 64-bit products
 //   store_bytes(Mask<int32_t>, uint8_t* p)   a byte per lane, 1 or 0
 //   load_bytes<T>(const uint8_t* p)          -> Mask<T>, T = float or double: the bytes that are not zero

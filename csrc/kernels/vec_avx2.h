@@ -403,6 +403,7 @@ RUSTTORCH_INLINE Vec<int32_t> divide_integers(Vec<int32_t> a, Vec<int32_t> b) {
 }
 RUSTTORCH_INLINE Vec<int32_t> divide_trunc(Vec<int32_t> a, Vec<int32_t> b) { return divide_integers<false>(a, b); }
 RUSTTORCH_INLINE Vec<int32_t> divide_floor(Vec<int32_t> a, Vec<int32_t> b) { return divide_integers<true>(a, b); }
+inline constexpr bool kPermutesTables = false;
 RUSTTORCH_INLINE Vec<float> gather_table16(const float* table, Vec<int32_t> index) {
   const __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), index.raw);
   const __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), index.raw);

@@ -383,6 +383,7 @@ RUSTTORCH_INLINE Vec<int32_t> divide_integers(Vec<int32_t> a, Vec<int32_t> b) {
 }
 RUSTTORCH_INLINE Vec<int32_t> divide_trunc(Vec<int32_t> a, Vec<int32_t> b) { return divide_integers<false>(a, b); }
 RUSTTORCH_INLINE Vec<int32_t> divide_floor(Vec<int32_t> a, Vec<int32_t> b) { return divide_integers<true>(a, b); }
+inline constexpr bool kPermutesTables = true;
 RUSTTORCH_INLINE Vec<float> gather_table16(const float* table, Vec<int32_t> index) {
   return Vec<float>(_mm512_permutexvar_ps(index.raw, _mm512_loadu_ps(table)));
 }

@@ -314,6 +314,7 @@ RUSTTORCH_INLINE Vec<int32_t> divide_integers(Vec<int32_t> a, Vec<int32_t> b) {
 }
 RUSTTORCH_INLINE Vec<int32_t> divide_trunc(Vec<int32_t> a, Vec<int32_t> b) { return divide_integers<false>(a, b); }
 RUSTTORCH_INLINE Vec<int32_t> divide_floor(Vec<int32_t> a, Vec<int32_t> b) { return divide_integers<true>(a, b); }
+inline constexpr bool kPermutesTables = true;
 // A look-up of bytes: index * 4 in each byte of a lane, plus 0, 1, 2, 3.
 RUSTTORCH_INLINE Vec<float> gather_table16(const float* table, Vec<int32_t> index) {
   const uint32x4_t entry = vandq_u32(vreinterpretq_u32_s32(index.raw), vdupq_n_u32(15));

@@ -341,6 +341,7 @@ RUSTTORCH_INLINE Vec<int32_t> divide_floor(Vec<int32_t> a, Vec<int32_t> b) {
   const int64_t quotient = int64_t(a.raw) / b.raw, remainder = int64_t(a.raw) % b.raw;
   return Vec<int32_t>(int32_t(quotient - (remainder != 0 && (remainder < 0) != (b.raw < 0))));
 }
+inline constexpr bool kPermutesTables = true;
 RUSTTORCH_INLINE Vec<float> gather_table16(const float* table, Vec<int32_t> index) {
   return Vec<float>(table[index.raw & 15]);
 }

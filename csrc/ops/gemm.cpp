@@ -15,6 +15,8 @@ double compute_cost(double multiply_adds, int dtype) {
 constexpr double kBytesPerNanosecond = 16;
 // Multiply-adds up to which threads share nothing: 160^3.
 constexpr double kSmallProduct = 4 << 20;
+// Multiply-adds from which a thread packs: 100^3.
+constexpr double kPackedProduct = 1 << 20;
 
 int64_t threads_for(double nanoseconds) {
   if (is_forked_child() || at::in_parallel_region()) return 1;
@@ -57,7 +59,7 @@ void run_turned(const GemmProblem& p, int dtype) {
   if (const GemmPath path = gemm_path(p); path != GemmPath::tiles) return run_few_rows(p, dtype, path);
   const double multiply_adds = static_cast<double>(p.rows) * static_cast<double>(p.columns) * static_cast<double>(p.k);
   const int64_t threads = threads_for(compute_cost(multiply_adds, dtype));
-  if (threads == 1 && multiply_adds < 1 << 20) return gemm_serial(p, dtype);
+  if (threads == 1 && multiply_adds < kPackedProduct) return gemm_serial(p, dtype);
   // Shared packing does not pay for small products, nor for few rows. Shares over it, GFLOP/s on AVX2: b by columns,
   // (64|128,768)x(768,3072) 114 over 87, 151 over 126, (384,1024)x(1024,1024) 74 over 79; by rows, (16|32,3072)x(3072,768)
   // 130 over 69, 108 over 69, (64,768)x(768,3072) 89 over 95.
@@ -112,8 +114,18 @@ void run_gemm_batch(const GemmProblem& first, int64_t count, int64_t a_step, int
     for (int64_t i = 0; i < count; ++i) run_turned(problem(i), dtype);
     return;
   }
+  const bool packs = multiply_adds >= kPackedProduct && gemm_path(problem(0)) == GemmPath::tiles;
   for_each_range(count, cost, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) gemm_serial(problem(i), dtype);
+    Tensor memory;
+    for (int64_t i = begin; i < end; ++i) {
+      if (!packs) {
+        gemm_serial(problem(i), dtype);
+        continue;
+      }
+      GemmWork work(problem(i), dtype, 1);
+      if (!memory.defined()) memory = empty_result({work.memory_bytes()}, at::kByte);
+      work.run(static_cast<char*>(memory.data_ptr()));
+    }
   });
 }
 
