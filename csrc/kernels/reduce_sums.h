@@ -34,18 +34,20 @@ struct RowSource {
 template <class C, int used, class Source>
 RUSTTORCH_INLINE double sum_of_short_row(const Source& source, int64_t n) {
   using V = Vec<C>;
-  C lanes[kSumLanes<C>];
-  for (int p = 0; p < kSumLanes<C>; p += V::lanes) {
+  Vec<double> lanes[kSumVectors<C>];
+  for (int p = 0; p < kSumLanes<C> / V::lanes; ++p) {
     V groups[used];
     for (int g = 0; g < used; ++g) {
-      const int64_t first = g * kSumLanes<C> + p, left = n - first;
+      const int64_t first = g * kSumLanes<C> + p * V::lanes, left = n - first;
       groups[g] = g < used - 1 || left >= V::lanes ? source.whole(first)
                   : left > 0                       ? source.part(first, left)
                                                    : V(C(0));
     }
-    add_groups(groups).store(lanes + p);
+    Vec<double> halves[kSumHalves<C>];
+    to_doubles(add_groups(groups), halves);
+    for (int k = 0; k < kSumHalves<C>; ++k) lanes[p * kSumHalves<C> + k] = halves[k];
   }
-  return 0.0 + add_lanes(lanes);  // as the sum of one block: no -0
+  return 0.0 + reduce_add(add_vectors(lanes));  // as the sum of one block: no -0
 }
 template <class C, class Source>
 RUSTTORCH_INLINE double sum_of_row(const Source& source, int64_t n) {
@@ -60,9 +62,14 @@ RUSTTORCH_INLINE double sum_of_row(const Source& source, int64_t n) {
 template <class T>
 void sum_rows(double* out, const void* in, int64_t rows, int64_t size) {
   using C = Compute<T>;
-  for (int64_t row = 0; row < rows; ++row) {
-    out[row] = sum_of_row<C>(RowSource<T, Plain<Vec<C>>>{static_cast<const T*>(in) + row * size, Vec<C>(C(0))}, size);
+  using Source = RowSource<T, Plain<Vec<C>>>;
+  constexpr int many = Vec<double>::lanes;
+  const T* const from = static_cast<const T*>(in);
+  int64_t row = 0;
+  for (; many > 1 && size >= kSumBlock<C> && row + many <= rows; row += many) {
+    sums_of_rows<C>(Source{from, Vec<C>(C(0))}, row * size, size, size, out + row);
   }
+  for (; row < rows; ++row) out[row] = sum_of_row<C>(Source{from + row * size, Vec<C>(C(0))}, size);
 }
 
 // The sum of (x - centre)^2 over n elements; centre is the mean, rounded to the type of the deviations.

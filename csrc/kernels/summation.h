@@ -36,17 +36,6 @@ inline double squares_about(double mean, double squares, int64_t n) {
 
 namespace rusttorch::RUSTTORCH_ISA {
 
-// The lanes of a block, added by halves.
-template <class C>
-RUSTTORCH_INLINE double add_lanes(const C* lanes) {
-  double sums[kSumLanes<C> / 2];
-  for (int k = 0; k < kSumLanes<C> / 2; ++k) sums[k] = double(lanes[k]) + double(lanes[k + kSumLanes<C> / 2]);
-  for (int half = kSumLanes<C> / 4; half > 0; half /= 2) {
-    for (int k = 0; k < half; ++k) sums[k] = sums[k] + sums[k + half];
-  }
-  return sums[0];
-}
-
 // The groups of a lane by halves, of which the last 8 - used are missing: the same additions less those of zeros.
 template <class V, int used>
 RUSTTORCH_INLINE V add_groups(const V (&v)[used]) {
@@ -60,46 +49,93 @@ RUSTTORCH_INLINE V add_groups(const V (&v)[used]) {
   if constexpr (used == 8) return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
 }
 
+// Vec<double> that hold the lanes of a block, and those of them that a Vec<C> becomes.
+template <class C>
+inline constexpr int kSumVectors = kSumLanes<C> / Vec<double>::lanes;
+template <class C>
+inline constexpr int kSumHalves = Vec<C>::lanes / Vec<double>::lanes;
+// The lanes of a block in double, added by halves as far as whole vectors go; reduce_add goes on.
+template <int count>
+RUSTTORCH_INLINE Vec<double> add_vectors(Vec<double> (&v)[count]) {
+  for (int half = count / 2; half > 0; half /= 2) {
+    for (int k = 0; k < half; ++k) v[k] = v[k] + v[k + half];
+  }
+  return v[0];
+}
+
 // The sum of source(0) ... source(n - 1). A source has
 //   V whole(i)      the values of elements [i, i + lanes)
 //   V part(i, n)    the first n of them, zeros after those
+// What is left of a block after add_vectors.
 template <class C, class Source>
-RUSTTORCH_INLINE double sum_of_block(const Source& source, int64_t i) {
+RUSTTORCH_INLINE Vec<double> lanes_of_block(const Source& source, int64_t i) {
   using V = Vec<C>;
-  C lanes[kSumLanes<C>];
-  for (int p = 0; p < kSumLanes<C>; p += V::lanes) {
+  Vec<double> lanes[kSumVectors<C>];
+  for (int p = 0; p < kSumLanes<C> / V::lanes; ++p) {
     V groups[kSumGroups];
-    for (int g = 0; g < kSumGroups; ++g) groups[g] = source.whole(i + g * kSumLanes<C> + p);
-    add_groups(groups).store(lanes + p);
+    for (int g = 0; g < kSumGroups; ++g) groups[g] = source.whole(i + g * kSumLanes<C> + p * V::lanes);
+    Vec<double> halves[kSumHalves<C>];
+    to_doubles(add_groups(groups), halves);
+    for (int k = 0; k < kSumHalves<C>; ++k) lanes[p * kSumHalves<C> + k] = halves[k];
   }
-  return add_lanes(lanes);
+  return add_vectors(lanes);
 }
 template <class C, class Source>
-RUSTTORCH_INLINE double sum_of_last_block(const Source& source, int64_t i, int64_t n) {  // elements [i, n)
+RUSTTORCH_INLINE Vec<double> lanes_of_last_block(const Source& source, int64_t i, int64_t n) {  // elements [i, n)
   using V = Vec<C>;
-  C lanes[kSumLanes<C>];
-  for (int p = 0; p < kSumLanes<C>; p += V::lanes) {
+  Vec<double> lanes[kSumVectors<C>];
+  for (int p = 0; p < kSumLanes<C> / V::lanes; ++p) {
     V groups[kSumGroups];
     for (int g = 0; g < kSumGroups; ++g) {
-      const int64_t first = i + g * kSumLanes<C> + p, left = n - first;
+      const int64_t first = i + g * kSumLanes<C> + p * V::lanes, left = n - first;
       groups[g] = left >= V::lanes ? source.whole(first) : left > 0 ? source.part(first, left) : V(C(0));
     }
-    add_groups(groups).store(lanes + p);
+    Vec<double> halves[kSumHalves<C>];
+    to_doubles(add_groups(groups), halves);
+    for (int k = 0; k < kSumHalves<C>; ++k) lanes[p * kSumHalves<C> + k] = halves[k];
   }
-  return add_lanes(lanes);
+  return add_vectors(lanes);
+}
+// Elements [i, end), at most a piece.
+template <class C, class Source>
+RUSTTORCH_INLINE double sum_of_piece(const Source& source, int64_t i, int64_t end) {
+  double piece = 0;
+  for (; i + kSumBlock<C> <= end; i += kSumBlock<C>) piece += reduce_add(lanes_of_block<C>(source, i));
+  if (i < end) piece += reduce_add(lanes_of_last_block<C>(source, i, end));
+  return piece;
 }
 template <class C, class Source>
 RUSTTORCH_INLINE double ordered_sum(const Source& source, int64_t n) {
   double total = 0;
   for (int64_t start = 0; start < n; start += kSumPiece<C>) {
-    const int64_t end = start + kSumPiece<C> < n ? start + kSumPiece<C> : n;
-    double piece = 0;
-    int64_t i = start;
-    for (; i + kSumBlock<C> <= end; i += kSumBlock<C>) piece += sum_of_block<C>(source, i);
-    if (i < end) piece += sum_of_last_block<C>(source, i, end);
-    total += piece;
+    total += sum_of_piece<C>(source, start, start + kSumPiece<C> < n ? start + kSumPiece<C> : n);
   }
   return total;
+}
+
+// The same sums of rows of n elements that start `step` apart, as many at once as a Vec<double> has lanes. Memory
+// answers several streams faster than one: 16 Mi elements on two Zen 3 cores 23 to 26 GB/s, 19 row by row; from the
+// second-level cache 75 over 65. Worse than one row: streams 8 KiB apart within a piece, their lines in turns (15).
+template <class C, class Source>
+RUSTTORCH_INLINE void sums_of_rows(const Source& source, int64_t first, int64_t step, int64_t n, double* sums) {
+  constexpr int rows = Vec<double>::lanes;
+  Vec<double> total(0.0);
+  for (int64_t start = 0; start < n; start += kSumPiece<C>) {
+    const int64_t end = start + kSumPiece<C> < n ? start + kSumPiece<C> : n;
+    Vec<double> piece(0.0), lanes[rows];
+    int64_t i = first + start;
+    for (; i + kSumBlock<C> <= first + end; i += kSumBlock<C>) {
+#pragma GCC unroll 8
+      for (int k = 0; k < rows; ++k) lanes[k] = lanes_of_block<C>(source, i + k * step);
+      piece = piece + reduce_add_rows(lanes);
+    }
+    if (i < first + end) {
+      for (int k = 0; k < rows; ++k) lanes[k] = lanes_of_last_block<C>(source, i + k * step, first + end + k * step);
+      piece = piece + reduce_add_rows(lanes);
+    }
+    total = total + piece;
+  }
+  total.store(sums);
 }
 
 }  // namespace rusttorch::RUSTTORCH_ISA

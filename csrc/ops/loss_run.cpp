@@ -137,11 +137,9 @@ double cost(double nanoseconds, const LossCall& call) { return call.is_weighted(
 
 double sum_of_factors(const Reader& reader, int64_t n, int dtype) {
   const SumRowsKernel kernel = kernels().sum_rows[dtype];
-  return sum_of_pieces(n, dtype, 0.1, [&](int64_t begin, int64_t count) {
-    double piece = 0;
+  return sum_of_pieces(n, dtype, 0.1, 1, [&](double* piece, int64_t begin, int64_t count) {
     reader.for_each_run(begin, count,
-                        [&](const LossInputs& in, int64_t, int64_t length) { kernel(&piece, in.weight, 1, length); });
-    return piece;
+                        [&](const LossInputs& in, int64_t, int64_t length) { kernel(piece, in.weight, 1, length); });
   });
 }
 
@@ -229,13 +227,12 @@ Tensor loss(DecisionPoint& point, const LossPlan& plan, const Tensor& self, cons
       writer.emplace(plan, *gradient, call, divisor);
       per_element += plan.backward_nanoseconds;
     }
-    const double sum = sum_of_pieces(n, dtype, per_element, [&](int64_t first, int64_t total) {
-      double piece = 0;
+    // Several pieces at once, which sums of plain elements gain by, cost here: smooth_l1_loss of 16 Mi 12.3 ms over 8.5.
+    const double sum = sum_of_pieces(n, dtype, per_element, 1, [&](double* piece, int64_t first, int64_t total) {
       reader.for_each_run(first, total, [&](const LossInputs& in, int64_t begin, int64_t count) {
-        if (!kernel(&piece, in, count, parameters)) all_defined = false;
+        if (!kernel(piece, in, count, parameters)) all_defined = false;
         if (writer) writer->write(in, begin, count);
       });
-      return piece;
     });
     if (all_defined) {
       result = out ? *out : empty_result({}, self.scalar_type());

@@ -112,23 +112,22 @@ struct SumRun {
 
   void shared_row(int64_t row) const {
     const char* const from = in + row * shape.size * bytes;
-    double sum = sum_of_pieces(shape.size, dtype, kSumCost, [&](int64_t begin, int64_t count) {
-      double piece;
-      table.sum_rows[dtype](&piece, from + begin * bytes, 1, count);
-      return piece;
-    });
+    double sum = sum_of_elements(from, shape.size, dtype, bytes, kSumCost);
     if (deviation) {
       const double mean = sum / static_cast<double>(shape.size);
-      const double squares = sum_of_pieces(shape.size, dtype, kSumCost, [&](int64_t begin, int64_t count) {
-        return table.squares_row[dtype](from + begin * bytes, count, mean);
-      });
+      const double squares =
+          sum_of_pieces(shape.size, dtype, kSumCost, 1, [&](double* piece, int64_t begin, int64_t count) {
+            *piece = table.squares_row[dtype](from + begin * bytes, count, mean);
+          });
       sum = squares_about(mean, squares, shape.size, dtype);
     }
     write(row, &sum, 1);
   }
 
   void columns() const {
-    const int64_t width = shape.outer * shape.inner < 2 * kResults * at::get_num_threads() ? kResults / 2 : kResults;
+    // One strip a thread where there are few: in strips of half the width (1024, 1024) takes 115 us instead of 90.
+    const int64_t share = (shape.outer * shape.inner / at::get_num_threads() + 63) / 64 * 64;
+    const int64_t width = std::clamp(share, kResults / 2, kResults);
     const int64_t blocks = (shape.inner + width - 1) / width;
     const double cost = nanoseconds * static_cast<double>(shape.size * std::min(width, shape.inner));
     for_each_range(shape.outer * blocks, cost, [&](int64_t begin, int64_t end) {
