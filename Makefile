@@ -49,11 +49,12 @@ test-threads:
 	cmake --build build/threads -j $(JOBS) --target pool_stress
 	build/threads/tests/cpp/memory/pool_stress $(ALLOCATIONS)
 
-# NEON: cross-compiled, run under qemu's user emulation; the scalar kernels are test-cpp's.
+# NEON: cross-compiled, run under qemu's user emulation; the scalar kernels are test-cpp's. ARM=aarch64-clang: with clang.
+ARM ?= aarch64
 test-aarch64:
-	cmake -S . -B build/aarch64 $(CMAKE_FLAGS) -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64.cmake
-	cmake --build build/aarch64 -j $(JOBS)
-	ctest --test-dir build/aarch64 --output-on-failure -j 2 -E /scalar
+	cmake -S . -B build/$(ARM) $(CMAKE_FLAGS) -DCMAKE_TOOLCHAIN_FILE=cmake/$(ARM).cmake
+	cmake --build build/$(ARM) -j $(JOBS)
+	ctest --test-dir build/$(ARM) --output-on-failure -j 2 -E /scalar
 
 # PyTorch's own tests of reductions and unary operators, patched: what passes stock must pass. Fetches their source; an
 # hour or more.

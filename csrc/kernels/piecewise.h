@@ -4,10 +4,10 @@
 // depend on its neighbours.
 //
 // On Zen 4 a look-up and a multiply-add share a port: 1.4 cycles a pair, 14 for a polynomial of degree 7 and its interval,
-// where the exponential alone takes 12. gelu takes 0.65 of its other form (AVX2, with look-ups of three instructions:
-// 0.9), softplus 0.7 (1.0). Tried and even: twice as many intervals, which save one of 8 pairs but need tables of two
-// registers and a move each; Horner's and Estrin's schemes. Tried and lost on AVX2 (1.2 to 1.3): sigmoid and silu, whose other form is
-// short.
+// where the exponential alone takes 12: gelu takes 0.65 of its other form, softplus 0.7. AVX2, where a look-up is three
+// instructions, keeps that form (kPermutesTables): on Zen 3, gelu by tables takes 2 times as long. Tried and even: twice as
+// many intervals, which save one of 8 pairs but need tables of two registers and a move each; Horner's and Estrin's schemes.
+// Tried and lost on AVX2 (1.2 to 1.3): sigmoid and silu, whose other form is short.
 #pragma once
 #include "math_float.h"
 

@@ -196,11 +196,19 @@ RUSTTORCH_INLINE Mask<float> is_nan(Vec<float> v) { return v != v; }
 RUSTTORCH_INLINE Mask<double> is_nan(Vec<double> v) { return v != v; }
 RUSTTORCH_INLINE Mask<float> either_is_nan(Vec<float> a, Vec<float> b) { return is_nan(a) | is_nan(b); }
 RUSTTORCH_INLINE Mask<double> either_is_nan(Vec<double> a, Vec<double> b) { return is_nan(a) | is_nan(b); }
+// clang 14 makes a maximum of x < 0 ? 0 : x, which gives 0 for -0. It cannot where it does not know what the mask is.
+template <class M>
+RUSTTORCH_INLINE M hidden(M mask) {
+#ifdef __clang__
+  asm("" : "+w"(mask.raw));
+#endif
+  return mask;
+}
 RUSTTORCH_INLINE Vec<float> select(Mask<float> mask, Vec<float> yes, Vec<float> no) {
-  return Vec<float>(vbslq_f32(mask.raw, yes.raw, no.raw));
+  return Vec<float>(vbslq_f32(hidden(mask).raw, yes.raw, no.raw));
 }
 RUSTTORCH_INLINE Vec<double> select(Mask<double> mask, Vec<double> yes, Vec<double> no) {
-  return Vec<double>(vbslq_f64(mask.raw, yes.raw, no.raw));
+  return Vec<double>(vbslq_f64(hidden(mask).raw, yes.raw, no.raw));
 }
 RUSTTORCH_INLINE Vec<int32_t> select(Mask<int32_t> mask, Vec<int32_t> yes, Vec<int32_t> no) {
   return Vec<int32_t>(vbslq_s32(mask.raw, yes.raw, no.raw));

@@ -79,6 +79,26 @@ TEST_P(Reduce, SumsAreNearAndRowsAgreeWithColumns) {
   }
 }
 
+// Several rows are added at once; each gives the bits that it gives alone.
+TEST_P(Reduce, RowsTogetherAreRowsAlone) {
+  const KernelTable& k = kernels();
+  for (int dtype = 0; dtype < kFloatingDtypes; ++dtype) {
+    for (const int64_t size : {100, 128, 200, 4096, 8192, 10001}) {
+      for (const int64_t rows : {1, 3, 4, 9, 17}) {
+        const Array matrix = row_of(dtype, random_numbers(rows * size, uint32_t(size), 0));
+        std::vector<double> sums(rows);
+        k.sum_rows[dtype](sums.data(), matrix.data(), rows, size);
+        for (int64_t row = 0; row < rows; ++row) {
+          const char* const from = static_cast<const char*>(matrix.data()) + row * size * kDtypeSizes[dtype];
+          double sum = 0;
+          k.sum_rows[dtype](&sum, from, 1, size);
+          ASSERT_EQ(sums[row], sum) << kDtypeNames[dtype] << " " << rows << "x" << size << " " << row;
+        }
+      }
+    }
+  }
+}
+
 TEST_P(Reduce, SumsOfEqualAndOfCancellingNumbers) {
   const int64_t n = 100000;
   std::vector<float> equal(n, 0.1f), cancelling(n);
