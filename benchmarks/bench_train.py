@@ -9,7 +9,9 @@ Models are in models.py (pip install transformers), float32, AdamW. Four states 
 
 "kernels" is pooled / patched, "all" is stock / patched; each with what random=True makes of it. Peak memory comes from
 a process of its own. --compile adds the same model under torch.compile with AdamW(fused=True); --preload <library>
-runs stock with AdamW(fused=True) under another allocator, and patched, in turns in a process of its own.
+runs stock with AdamW(fused=True) under another allocator, and patched, in turns in a process of its own. --explain adds
+what torchext.explain() predicts of inference. At last, what a patch that is switched off costs an addition of 64 elements:
+the fastest of runs in turns, in processes that never patched and that patched and unpatched.
 """
 
 from __future__ import annotations
@@ -134,24 +136,51 @@ def train(names: list[str], options: argparse.Namespace) -> None:
         print(line, flush=True)
 
 
-def infer(names: list[str], rounds: int) -> None:
+def infer(names: list[str], options: argparse.Namespace) -> None:
     print(f"{'inference ms':12} {'stock':>8} {'patched':>8}  ratio")
     ratios = []
     for name in names:
         call = predictor(name)
-        ms = alternate({"stock": call, "patched": call}, rounds)
+        ms = alternate({"stock": call, "patched": call}, options.rounds)
         ratios.append(ms["stock"] / ms["patched"])
-        print(f"{name:12} {ms['stock']:8.2f} {ms['patched']:8.2f} {ratios[-1]:6.2f}", flush=True)
+        line = f"{name:12} {ms['stock']:8.2f} {ms['patched']:8.2f} {ratios[-1]:6.2f}"
+        if options.explain:
+            torch.manual_seed(0)
+            model, keywords = TRANSFORMERS[name]()
+            speedup = torchext.explain(model.eval(), **keywords).speedup
+            line += f"  predicted {speedup:.2f}, off by {abs(speedup / ratios[-1] - 1):.0%}"
+        print(line, flush=True)
     print(f"geometric mean {math.exp(statistics.fmean(map(math.log, ratios))):.3f}")
+
+
+def addition(switched: bool) -> float:
+    """Nanoseconds of torch.add of 64 elements, the fastest of 50 runs of 2 000."""
+    if switched:
+        torchext.patch()
+        torchext.unpatch()
+    x = torch.ones(64)
+    times = 2_000
+    return min(sample(lambda: torch.add(x, x), times) for _ in range(50)) * 1e9
+
+
+def switched_off(rounds: int) -> None:
+    found: dict[str, float] = {}
+    for _ in range(rounds):
+        for state in ("never", "off"):
+            found[state] = min(found.get(state, math.inf), in_process("--addition", state))
+    print(f"add of 64 elements: {found['never']:.0f} ns never patched, {found['off']:.0f} ns switched off:", end=" ")
+    print(f"{found['off'] / found['never'] - 1:+.1%}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", help=f"default all of {', '.join({**TRAINED, **TRANSFORMERS})}")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--mode", choices=("train", "inference", "both"), default="both")
+    parser.add_argument("--mode", choices=("train", "inference", "off", "all"), default="all")
     parser.add_argument("--compile", action="store_true", help="also under torch.compile")
     parser.add_argument("--preload", help="library of another allocator, for LD_PRELOAD")
+    parser.add_argument("--explain", action="store_true", help="also what torchext.explain() predicts of inference")
+    parser.add_argument("--addition", choices=("never", "off"), help=argparse.SUPPRESS)
     parser.add_argument("--peak", choices=STATES, help=argparse.SUPPRESS)
     parser.add_argument("--over-patched", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -160,6 +189,9 @@ def main() -> None:
     if options.peak:
         print(peak_bytes(options.models[0], options.peak))
         return
+    if options.addition:
+        print(addition(options.addition == "off"))
+        return
     if options.over_patched:
         step = trainer(options.models[0], True)  # stock: what is preloaded serves its memory
         ms = alternate({"stock": step, "patched": step}, options.rounds)
@@ -167,10 +199,12 @@ def main() -> None:
         return
     print(f"torchext {torchext.__version__}, torch {torch.__version__}, {torch.get_num_threads()} threads")
     chosen = options.models or list({**TRAINED, **TRANSFORMERS})
-    if options.mode != "inference":
+    if options.mode in ("train", "all"):
         train([name for name in chosen if name in TRAINED], options)
-    if options.mode != "train":
-        infer([name for name in chosen if name in TRANSFORMERS], options.rounds)
+    if options.mode in ("inference", "all"):
+        infer([name for name in chosen if name in TRANSFORMERS], options)
+    if options.mode in ("off", "all"):
+        switched_off(options.rounds)
 
 
 if __name__ == "__main__":
