@@ -293,7 +293,9 @@ void sum_strip(double* out, StripState<Compute<T>>& state, const T* in, int64_t 
     case 8: return sum_few_rows<T, 8, Term>(out, state, in, size, columns, stride);
     default: break;
   }
-  if (size >= kSumLanes<C> / 2 && size <= 2 * kSumLanes<C>) {
+  // Not where all rows are in one set of the first-level cache: (32, 4096) took 38 us, and takes 14.
+  const bool one_set = stride * int64_t(sizeof(T)) % 4096 == 0;
+  if (size >= kSumLanes<C> / 2 && size <= 2 * kSumLanes<C> && !one_set) {
     return sum_few_rows<T, 0, Term>(out, state, in, size, columns, stride);
   }
   const bool narrow = columns == stride && columns > 1 && columns <= kNarrow && size >= kSumBlock<C>;
