@@ -10,8 +10,8 @@ Models are in models.py (pip install transformers), float32, AdamW. Four states 
 "kernels" is pooled / patched, "all" is stock / patched; each with what random=True makes of it. Peak memory comes from
 a process of its own. --compile adds the same model under torch.compile with AdamW(fused=True); --preload <library>
 runs stock with AdamW(fused=True) under another allocator, and patched, in turns in a process of its own. --explain adds
-what torchext.explain() predicts of inference. At last, what a patch that is switched off costs an addition of 64 elements:
-the fastest of runs in turns, in processes that never patched and that patched and unpatched.
+what torchext.explain() predicts of inference. At last, what a patch that is switched off costs an addition of 64
+elements: the fastest of runs in turns, in processes that never patched and that patched and unpatched.
 """
 
 from __future__ import annotations

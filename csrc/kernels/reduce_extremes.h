@@ -75,23 +75,62 @@ RUSTTORCH_INLINE int64_t first_place(const T* in, int64_t n, Extreme<Compute<T>>
   return any(found) ? i + first_set(found) : n;
 }
 
+// The extremes of four pieces of n elements, whole vectors, `step` apart: memory answers four streams faster than one. On a
+// Zen 3 core, 16 Mi elements take 4.9 ms, 7.0 one by one; with places, (4096, 4096) 6.6 over 8.2. Shorter rows are in a
+// cache, where values alone, (1024, 1024), would take 127 us over 94, but with places, 155 over 189. False where there is a
+// NaN.
+template <class T, template <class> class Functor>
+RUSTTORCH_INLINE bool extremes_of_four(const T* in, int64_t step, int64_t n, Compute<T> (&extremes)[4]) {
+  using C = Compute<T>;
+  using V = Vec<C>;
+  using F = Functor<V>;
+  V best0(F::worst), best1 = best0, best2 = best0, best3 = best0;
+  Mask<C> nan = first_lanes<C>(0);
+  for (int64_t i = 0; i < n; i += V::lanes) {
+    const V x0 = V::load(in + i), x1 = V::load(in + step + i);
+    const V x2 = V::load(in + 2 * step + i), x3 = V::load(in + 3 * step + i);
+    nan = nan | either_is_nan(x0, x1) | either_is_nan(x2, x3);
+    best0 = F::better(x0, best0);
+    best1 = F::better(x1, best1);
+    best2 = F::better(x2, best2);
+    best3 = F::better(x3, best3);
+  }
+  extremes[0] = F::reduce(best0);
+  extremes[1] = F::reduce(best1);
+  extremes[2] = F::reduce(best2);
+  extremes[3] = F::reduce(best3);
+  return !any(nan);
+}
+
 // One row. A long one goes in pieces: only the first piece that has the extreme is searched, while it is in the
 // first-level cache or not far.
 template <class T, template <class> class Functor>
 RUSTTORCH_INLINE void extreme_row(T* value, int64_t* place, const T* in, int64_t size) {
   using C = Compute<T>;
-  using F = Functor<Vec<C>>;
-  constexpr int64_t piece = 4096;
-  Extreme<C> best = extreme_of<T, Functor>(in, size < piece ? size : piece);
-  int64_t start = 0;
-  for (int64_t i = piece; i < size && !best.is_nan; i += piece) {
-    const Extreme<C> next = extreme_of<T, Functor>(in + i, size - i < piece ? size - i : piece);
-    if (next.is_nan || F::beats(next.value, best.value)) best = next, start = i;
+  using V = Vec<C>;
+  using F = Functor<V>;
+  constexpr int64_t most = 4096;
+  Extreme<C> best{F::worst, false};
+  int64_t start = 0, length = size < most ? size : most, i = 0;  // of the piece that has the best; what is done
+  if (size >= (place ? 1024 : 4096)) {
+    const int64_t fours = (size + 4 * most - 1) / (4 * most), piece = size / (4 * fours) / V::lanes * V::lanes;
+    C extremes[4];
+    length = piece;
+    for (; i + 4 * piece <= size && extremes_of_four<T, Functor>(in + i, piece, piece, extremes); i += 4 * piece) {
+      for (int k = 0; k < 4; ++k) {
+        if (F::beats(extremes[k], best.value)) best.value = extremes[k], start = i + k * piece;
+      }
+    }
+  }
+  for (; i < size && !best.is_nan; i += most) {
+    const int64_t count = size - i < most ? size - i : most;
+    const Extreme<C> next = extreme_of<T, Functor>(in + i, count);
+    if (next.is_nan || F::beats(next.value, best.value)) best = next, start = i, length = count;
   }
   if (!place) {
-    Vec<C>(best.is_nan ? std::numeric_limits<C>::quiet_NaN() : best.value).store(value, 1);
+    V(best.is_nan ? std::numeric_limits<C>::quiet_NaN() : best.value).store(value, 1);
   } else {
-    *place = start + first_place<T>(in + start, size - start < piece ? size - start : piece, best);
+    *place = start + first_place<T>(in + start, length, best);
     *value = in[*place];
   }
 }
