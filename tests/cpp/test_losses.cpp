@@ -1,6 +1,7 @@
 // The losses: elements, sums and gradients against formulas in double, on every ISA of this CPU.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "isa_test.h"
 #include "losses.h"
@@ -261,6 +262,34 @@ void check_isas() {
   }
 }
 TEST_P(LossTest, EveryIsaGivesTheSameBits) { FOR_EACH_TYPE(check_isas); }
+
+// Labels of 0 and 1 alone take a shorter way: near the real value, and with the bits that they have beside other labels.
+template <class T>
+void check_labels() {
+  using R = Real<T>;
+  const Loss& loss = *std::find_if(losses().begin(), losses().end(), of_probabilities);
+  const int64_t n = 400;
+  std::vector<T> x(n), y(n), mixed(n), alone(n), beside(n);
+  for (int64_t i = 0; i < n; ++i) {
+    const double small = std::ldexp(1 + double(i % 7) / 8, -int(i % 150));
+    x[i] = T(i % 3 == 0 ? small : i % 3 == 1 ? 1 - small : (double(i) + 0.5) / double(n));
+    if (i % 3 != 2 && i % 150 == 0) x[i] = T(i % 3 == 0 ? 1 : 0);
+    y[i] = T(i / 5 % 2);
+    mixed[i] = i % 4 == 1 ? T(0.25) : y[i];
+  }
+  const LossKernel kernel = loss.elements(kernels())[index_of<T>];
+  ASSERT_TRUE(kernel(alone.data(), {x.data(), y.data()}, n, {}));
+  ASSERT_TRUE(kernel(beside.data(), {x.data(), mixed.data()}, n, {}));
+  for (int64_t i = 0; i < n; ++i) {
+    const double expected = double(loss_reference<R>(loss, R(x[i]), R(y[i])));
+    ASSERT_LE(std::fabs(alone[i] - expected), promised(loss) * unit_of<T> * expected) << i << " " << x[i] << " " << y[i];
+    if (i % 4 != 1) ASSERT_EQ(std::memcmp(&alone[i], &beside[i], sizeof(T)), 0) << i << " " << x[i] << " " << y[i];
+  }
+}
+TEST_P(LossTest, LabelsDoNotDependOnTheirNeighbours) {
+  check_labels<float>();
+  check_labels<double>();
+}
 
 // One wrong element at each place of input and target is noticed; the ends of the interval are right.
 TEST_P(LossTest, CrossEntropySaysWhereItIsUndefined) {
