@@ -180,7 +180,7 @@ def test_foreign_allocator(foreign, code, output, warns):
 
 
 def test_environment():
-    show = "import torchext; print(sorted(memory._C.memory.settings().items()))"
+    show = "import torchext; print(sorted(torchext._C.memory.settings().items()))"
     result = run(show, TORCHEXT_ALLOC_CONF="limit_mb:5,decay_ms:70,huge_pages:false")
     assert result.stdout.strip() == "[('decay_ms', 70), ('huge_pages', False), ('limit_bytes', 5242880)]", result.stderr
     result = run("import torchext", TORCHEXT_ALLOC_CONF="limit_mb:-1")

@@ -58,7 +58,7 @@ RUSTTORCH_INLINE V relu(V x) {
 }
 
 // x Phi(x) = max(x, 0) - t Phi(-t), t = |x|: no cancellation on either side.
-RUSTTORCH_INLINE Vec<float> gelu_erf_tail(Vec<float> x) {  // any x <= 0; -inf * 0 gives the NaN that PyTorch gives
+RUSTTORCH_INLINE Vec<float> gelu_erf_tail(Vec<float> x) {  // any x; -inf * 0 gives the NaN that PyTorch gives
   const NormalTerms normal = normal_terms(abs(x));
   const Vec<float> raised = normal.t_ratio * normal.power;
   const Vec<float> positive = copysign(x - min_number(Vec<float>(0.0f), x), x);

@@ -269,8 +269,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> entropy(const EntropyProblem& problem
     if (sums.out_of_bounds) refuse_targets(problem.targets(), problem.target.numel(), problem.ignore_index, size);
     if (!reduces) return;
     const double divisor = problem.reduction == at::Reduction::Mean ? sums.total(1) : 1;
-    // PyTorch's first summand is 0 / 0 there, whatever smoothing adds to it.
-    const double loss_value = divisor == 0 ? std::numeric_limits<double>::quiet_NaN() : sums.total(0) / divisor;
+    // With smoothing PyTorch divides two sums, and by 0 gives NaN or infinities of any signs; here it is NaN.
+    const bool undefined = divisor == 0 && problem.smoothing > 0;
+    const double loss_value = undefined ? std::numeric_limits<double>::quiet_NaN() : sums.total(0) / divisor;
     *out = static_cast<T>(static_cast<C>(loss_value));
   });
   Tensor total_weight;
