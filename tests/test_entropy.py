@@ -360,8 +360,10 @@ def test_layouts(fast_path):
     )
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("weight", [[0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, -1.0, 1.0]], ids=str)
+@pytest.mark.parametrize(
+    ("weight", "smoothing"),
+    [([0.0, 0.0, 1.0], 0.0), ([0.0, 0.0, 1.0], 0.1), ([0.0, 0.0, 0.0], 0.1), ([1.0, -1.0, 1.0], 0.0)], ids=str,
+)  # fmt: skip
 def test_mean_over_no_weight(weight, smoothing, fast_path):
     """NaN, as 0 / 0 is, also where label smoothing adds losses of classes that have a weight; or an infinity."""
     x, target = torch.randn(4, 3), torch.tensor([0, 1, 0, 1])
