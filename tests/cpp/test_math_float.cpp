@@ -34,11 +34,7 @@ TEST_P(MathFloat, KeepsItsPromises) {
   const FloatFunction* functions = float_functions(GetParam());
   ASSERT_NE(functions, nullptr);
   // 4.2 million inputs for the best ISA, fewer for the others: most give the same bits, see below.
-#ifdef TORCHEXT_EMULATED  // a minute under qemu
-  const uint64_t stride = 16381;
-#else
-  const uint64_t stride = GetParam() == available_isas()[0] ? 1021 : 16381;
-#endif
+  const uint64_t stride = !kEmulated && GetParam() == available_isas()[0] ? 1021 : 16381;
   std::vector<float> out(kBlock);
   for (size_t k = 0; k < std::size(kFloatRows); ++k) {
     const FloatRow& row = kFloatRows[k];
