@@ -9,7 +9,18 @@ import torch
 import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import ENTROPY, FLOATING, ROWS, ULPS, assert_same_bits, assert_same_form, assert_units, row_named, taken
+from support import (
+    ENTROPY,
+    FLOATING,
+    ROWS,
+    ULPS,
+    assert_same_bits,
+    assert_same_form,
+    assert_tables_agree,
+    assert_units,
+    row_named,
+    taken,
+)  # fmt: skip
 
 import torchext
 
@@ -108,15 +119,15 @@ def test_same_bits_for_any_number_of_threads(name, dtype, reduction, instruction
 def test_every_table_gives_the_same_bits(name, reduction):
     for dtype in FLOATING:
         x, y = data(name, 10_007, dtype=dtype)
-        results = []
+        results = {}
         for isa in torchext.isa.available():
             with torchext.isa.using(isa):
                 leaf = x.clone().requires_grad_()
                 result = row_named(name).function(leaf, y, reduction=reduction)
-                results.append((result.detach(), torch.autograd.grad(result.sum(), leaf)[0]))
-        for result, grad in results[1:]:
-            assert_same_bits(result, results[0][0], dtype)
-            assert_same_bits(grad, results[0][1], dtype)
+                results[isa] = result.detach(), torch.autograd.grad(result.sum(), leaf)[0]
+        for isa, (result, grad) in results.items():
+            assert_tables_agree(name, isa, result, results["scalar"][0])
+            assert_same_bits(grad, results["scalar"][1], dtype)
 
 
 # Gradients err by the units of the slope (a difference, a product or two) and by a rounding of grad / n.

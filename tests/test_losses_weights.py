@@ -8,7 +8,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 from operators import OVERLOADS
-from support import FLOATING, assert_same_bits, assert_same_form, assert_units, outcome, row_named, taken
+from support import (
+    FLOATING,
+    assert_same_bits,
+    assert_same_form,
+    assert_tables_agree,
+    assert_units,
+    outcome,
+    row_named,
+    taken,
+)  # fmt: skip
 from test_losses import NAMES, PARAMETERS, bound_of, data, every_dtype, every_reduction
 
 import torchext
@@ -149,9 +158,13 @@ def test_same_bits(name, argument, dtype, reduction):
     for threads in (1, 2, 3, 8):
         torch.set_num_threads(threads)
         found.append(gradient(row_named(name).function, x, y, **kwargs))
+    tables = {}
     for isa in torchext.isa.available():
         with torchext.isa.using(isa):
-            found.append(gradient(row_named(name).function, x, y, **kwargs))
+            tables[isa] = gradient(row_named(name).function, x, y, **kwargs)
+    for isa, (result, grad) in tables.items():
+        assert_tables_agree(name, isa, result, tables["scalar"][0])
+        assert_same_bits(grad, tables["scalar"][1])
     threshold = torchext._C.memory.streaming_threshold()
     torchext._C.memory.set_streaming_threshold(0)
     found.append(gradient(row_named(name).function, x, y, **kwargs))
