@@ -114,7 +114,8 @@ void run_gemm_batch(const GemmProblem& first, int64_t count, int64_t a_step, int
     for (int64_t i = 0; i < count; ++i) run_turned(problem(i), dtype);
     return;
   }
-  const bool packs = multiply_adds >= kPackedProduct && gemm_path(problem(0)) == GemmPath::tiles;
+  // Of 8 x (512,512) TN 0.68 of MKL's speed without packing, 1.05 with; 4 x (128,128) 0.9 with packing.
+  const bool packs = multiply_adds >= kSmallProduct && gemm_path(problem(0)) == GemmPath::tiles;
   for_each_range(count, cost, [&](int64_t begin, int64_t end) {
     Tensor memory;
     for (int64_t i = begin; i < end; ++i) {
