@@ -118,10 +118,10 @@ struct Huber : DefinedEverywhere {
 // Relative error 2.7 * 2^-24, of which 0.31 is the polynomial's. log() and log1p() cost twice as much. By a table of 16
 // intervals and a polynomial of half the degree: 1.2 of this on AVX2, where a look-up is three instructions.
 RUSTTORCH_INLINE Vec<float> clamped_log(Vec<float> z, Vec<float> x, Vec<int32_t> of_rest) {
-  const Vec<float> one(1.0f), sign = from_bits(of_rest & Vec<int32_t>(INT32_MIN));
+  const Vec<float> one(1.0f), signed_x = from_bits(bits(x) ^ (of_rest & Vec<int32_t>(INT32_MIN)));
   const Vec<int32_t> e = shift_right_arithmetic<23>(bits(z) - Vec<int32_t>(0x3f3504f3));  // sqrt(1/2)
   const Vec<float> power = from_bits(bits(one) - shift_left<23>(e));
-  const Vec<float> f = fma(from_bits(bits(x) ^ bits(sign)), power, from_bits(bits(power) & of_rest) - one);
+  const Vec<float> f = fma(signed_x, power, from_bits(bits(power) & of_rest) - one);
   const Vec<float> f2 = f * f;
   const Vec<float> low = polynomial(f, f2, -0x1.ffffc8p-2f, 0x1.555798p-2f, -0x1.000efep-2f, 0x1.98b5ccp-3f);
   const Vec<float> high = polynomial(f, f2, -0x1.51fbd4p-3f, 0x1.316d8ep-3f, -0x1.2cb0bap-3f, 0x1.768c44p-4f);
@@ -129,6 +129,7 @@ RUSTTORCH_INLINE Vec<float> clamped_log(Vec<float> z, Vec<float> x, Vec<int32_t>
   const Mask<float> small = z < Vec<float>(0x1p-126f);
   return any(small) ? select(small, max_number(log(z), Vec<float>(-100.0f)), result) : result;
 }
+
 // -y log(x) - (1 - y) log(1 - x), and whether y is in [0, 1].
 RUSTTORCH_INLINE Vec<float> cross_entropy_of_two(Vec<float> x, Vec<float> y, Mask<float>& inside) {
   const Vec<float> zero(0.0f), one(1.0f), rest = one - x;

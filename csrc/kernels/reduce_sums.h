@@ -33,21 +33,7 @@ struct RowSource {
 // Rows of at most one block, of which only `used` groups exist: the same additions less those of zeros.
 template <class C, int used, class Source>
 RUSTTORCH_INLINE double sum_of_short_row(const Source& source, int64_t n) {
-  using V = Vec<C>;
-  Vec<double> lanes[kSumVectors<C>];
-  for (int p = 0; p < kSumLanes<C> / V::lanes; ++p) {
-    V groups[used];
-    for (int g = 0; g < used; ++g) {
-      const int64_t first = g * kSumLanes<C> + p * V::lanes, left = n - first;
-      groups[g] = g < used - 1 || left >= V::lanes ? source.whole(first)
-                  : left > 0                       ? source.part(first, left)
-                                                   : V(C(0));
-    }
-    Vec<double> halves[kSumHalves<C>];
-    to_doubles(add_groups(groups), halves);
-    for (int k = 0; k < kSumHalves<C>; ++k) lanes[p * kSumHalves<C> + k] = halves[k];
-  }
-  return 0.0 + reduce_add(add_vectors(lanes));  // as the sum of one block: no -0
+  return 0.0 + reduce_add(lanes_of_block<C, used, used - 1>(source, 0, n));  // as the sum of one block: no -0
 }
 template <class C, class Source>
 RUSTTORCH_INLINE double sum_of_row(const Source& source, int64_t n) {

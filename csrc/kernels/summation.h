@@ -49,61 +49,49 @@ RUSTTORCH_INLINE V add_groups(const V (&v)[used]) {
   if constexpr (used == 8) return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
 }
 
-// Vec<double> that hold the lanes of a block, and those of them that a Vec<C> becomes.
-template <class C>
-inline constexpr int kSumVectors = kSumLanes<C> / Vec<double>::lanes;
-template <class C>
-inline constexpr int kSumHalves = Vec<C>::lanes / Vec<double>::lanes;
-// The lanes of a block in double, added by halves as far as whole vectors go; reduce_add goes on.
-template <int count>
-RUSTTORCH_INLINE Vec<double> add_vectors(Vec<double> (&v)[count]) {
-  for (int half = count / 2; half > 0; half /= 2) {
-    for (int k = 0; k < half; ++k) v[k] = v[k] + v[k + half];
-  }
-  return v[0];
-}
-
-// The sum of source(0) ... source(n - 1). A source has
+// A source of elements has
 //   V whole(i)      the values of elements [i, i + lanes)
 //   V part(i, n)    the first n of them, zeros after those
-// What is left of a block after add_vectors.
-template <class C, class Source>
-RUSTTORCH_INLINE Vec<double> lanes_of_block(const Source& source, int64_t i) {
+// The block at i of elements up to `end`, of which groups [0, used) exist and [0, known) are whole: its lanes in double, added
+// by halves until they fill one vector; reduce_add goes on.
+template <class C, int used, int known, class Source>
+RUSTTORCH_INLINE Vec<double> lanes_of_block(const Source& source, int64_t i, int64_t end) {
   using V = Vec<C>;
-  Vec<double> lanes[kSumVectors<C>];
+  constexpr int vectors = kSumLanes<C> / Vec<double>::lanes, each = V::lanes / Vec<double>::lanes;
+  Vec<double> lanes[vectors];
   for (int p = 0; p < kSumLanes<C> / V::lanes; ++p) {
-    V groups[kSumGroups];
-    for (int g = 0; g < kSumGroups; ++g) groups[g] = source.whole(i + g * kSumLanes<C> + p * V::lanes);
-    Vec<double> halves[kSumHalves<C>];
-    to_doubles(add_groups(groups), halves);
-    for (int k = 0; k < kSumHalves<C>; ++k) lanes[p * kSumHalves<C> + k] = halves[k];
-  }
-  return add_vectors(lanes);
-}
-template <class C, class Source>
-RUSTTORCH_INLINE Vec<double> lanes_of_last_block(const Source& source, int64_t i, int64_t n) {  // elements [i, n)
-  using V = Vec<C>;
-  Vec<double> lanes[kSumVectors<C>];
-  for (int p = 0; p < kSumLanes<C> / V::lanes; ++p) {
-    V groups[kSumGroups];
-    for (int g = 0; g < kSumGroups; ++g) {
-      const int64_t first = i + g * kSumLanes<C> + p * V::lanes, left = n - first;
-      groups[g] = left >= V::lanes ? source.whole(first) : left > 0 ? source.part(first, left) : V(C(0));
+    V groups[used];
+    for (int g = 0; g < used; ++g) {
+      const int64_t first = i + g * kSumLanes<C> + p * V::lanes, left = end - first;
+      groups[g] = g < known || left >= V::lanes ? source.whole(first) : left > 0 ? source.part(first, left) : V(C(0));
     }
-    Vec<double> halves[kSumHalves<C>];
-    to_doubles(add_groups(groups), halves);
-    for (int k = 0; k < kSumHalves<C>; ++k) lanes[p * kSumHalves<C> + k] = halves[k];
+    Vec<double> parts[each];
+    to_doubles(add_groups(groups), parts);
+    for (int k = 0; k < each; ++k) lanes[p * each + k] = parts[k];
   }
-  return add_vectors(lanes);
+  for (int half = vectors / 2; half > 0; half /= 2) {
+    for (int k = 0; k < half; ++k) lanes[k] = lanes[k] + lanes[k + half];
+  }
+  return lanes[0];
 }
+template <class C, class Source>
+RUSTTORCH_INLINE Vec<double> lanes_of_whole_block(const Source& source, int64_t i) {
+  return lanes_of_block<C, kSumGroups, kSumGroups>(source, i, i);
+}
+template <class C, class Source>
+RUSTTORCH_INLINE Vec<double> lanes_of_last_block(const Source& source, int64_t i, int64_t end) {
+  return lanes_of_block<C, kSumGroups, 0>(source, i, end);
+}
+
 // Elements [i, end), at most a piece.
 template <class C, class Source>
 RUSTTORCH_INLINE double sum_of_piece(const Source& source, int64_t i, int64_t end) {
   double piece = 0;
-  for (; i + kSumBlock<C> <= end; i += kSumBlock<C>) piece += reduce_add(lanes_of_block<C>(source, i));
+  for (; i + kSumBlock<C> <= end; i += kSumBlock<C>) piece += reduce_add(lanes_of_whole_block<C>(source, i));
   if (i < end) piece += reduce_add(lanes_of_last_block<C>(source, i, end));
   return piece;
 }
+// Elements [0, n).
 template <class C, class Source>
 RUSTTORCH_INLINE double ordered_sum(const Source& source, int64_t n) {
   double total = 0;
@@ -115,7 +103,8 @@ RUSTTORCH_INLINE double ordered_sum(const Source& source, int64_t n) {
 
 // The same sums of rows of n elements that start `step` apart, as many at once as a Vec<double> has lanes. Memory
 // answers several streams faster than one: 16 Mi elements on two Zen 3 cores 23 to 26 GB/s, 19 row by row; from the
-// second-level cache 75 over 65. Worse than one row: streams 8 KiB apart within a piece, their lines in turns (15).
+// second-level cache 75 over 65. Worse than one row: streams 8 KiB apart within a piece, their lines in turns (15), and these
+// rows in a loop that is not unrolled (12).
 template <class C, class Source>
 RUSTTORCH_INLINE void sums_of_rows(const Source& source, int64_t first, int64_t step, int64_t n, double* sums) {
   constexpr int rows = Vec<double>::lanes;
@@ -126,7 +115,7 @@ RUSTTORCH_INLINE void sums_of_rows(const Source& source, int64_t first, int64_t 
     int64_t i = first + start;
     for (; i + kSumBlock<C> <= first + end; i += kSumBlock<C>) {
 #pragma GCC unroll 8
-      for (int k = 0; k < rows; ++k) lanes[k] = lanes_of_block<C>(source, i + k * step);
+      for (int k = 0; k < rows; ++k) lanes[k] = lanes_of_whole_block<C>(source, i + k * step);
       piece = piece + reduce_add_rows(lanes);
     }
     if (i < first + end) {
