@@ -1,8 +1,9 @@
 """The engine of `python -m torchext bench`: every operator against torch, torch.compile and the machine's limit.
 
 The rows come from the registry. Within a cell (operator, case, dtype, size) the candidates run in turns, in an order
-that reverses every round, so that noise and clock changes hit all alike. A sample is a loop of 200 us or more. Reported
-are medians over the rounds, and the spread: the largest interquartile range of the cell over its median.
+that reverses every round, so that noise and clock changes hit all alike. A sample is a loop of 2 ms or more: what one
+call finds in the caches and on the heap should be what the same candidate left, not another one. Reported are medians
+over the rounds, and the spread: the largest interquartile range of the cell over its median.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import Tensor
 from torchext import _bench_limits, _bench_report, _registry
 from torchext._progress import Progress
 
-SAMPLE_SECONDS = 200e-6
+SAMPLE_SECONDS = 2e-3
 CELL_SECONDS = 1.0  # rounds are cut, not below 5, when a cell would take longer
 SIZES = "64,4096,65536,1048576"
 NORMALIZED = ((1024, 384), (1024, 768), (4096, 4096), (2048, 50))

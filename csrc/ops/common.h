@@ -3,6 +3,10 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 
+#include <c10/util/FunctionRef.h>
+
+#include <algorithm>
+
 #include "../kernels/dispatch.h"
 #include "counters.h"
 
@@ -31,19 +35,28 @@ bool is_forked_child();
 
 // Waking a second thread costs about 3 us here, so a thread must have this much work to be worth it.
 inline constexpr double kNanosecondsPerThread = 6000;
+// The most chunks of a thread's share, and the work of the least one.
+inline constexpr int64_t kChunks = 8, kChunkGrains = 3;
 
 // Elements that one thread should have at least, when an element takes `nanoseconds` on one core.
 inline int64_t grain_size(double nanoseconds) {
   return std::max<int64_t>(1, static_cast<int64_t>(kNanosecondsPerThread / nanoseconds));
 }
 
+// body(begin, end) for chunks of [0, n), on `threads` threads.
+void for_each_chunk(int64_t n, int64_t chunk, int64_t threads, c10::function_ref<void(int64_t, int64_t)> body);
+
 // body(begin, end) over [0, n), in parallel when the work pays for it. An element takes `nanoseconds` on one core.
 template <class Body>
 void for_each_range(int64_t n, double nanoseconds, const Body& body) {
   if (n == 0) return;
   const int64_t grain = grain_size(nanoseconds);
-  if (n <= grain || is_forked_child()) return body(0, n);
-  at::parallel_for(0, n, grain, body);
+  if (n <= grain || is_forked_child() || at::in_parallel_region()) return body(0, n);
+  const int64_t threads = std::min<int64_t>(at::get_num_threads(), (n + grain - 1) / grain);
+  const int64_t chunks = threads * std::min(kChunks, n / (threads * kChunkGrains * grain));
+  if (threads == 1 || chunks < 2 * threads) return at::parallel_for(0, n, grain, body);
+  const int64_t chunk = (n + chunks - 1) / chunks;
+  for_each_chunk(n, chunk < 1024 ? chunk : (chunk + 63) / 64 * 64, threads, body);
 }
 
 // True for storage that is one gapless block, whatever the order of the dimensions; `a` and `b` walk it alike.
