@@ -45,17 +45,15 @@ struct Doubles {
 inline constexpr int kSumStrip = 512;
 // So few columns, and no others between the rows: then a block is one array without gaps, see add_narrow_block.
 inline constexpr int kNarrow = 32;
-// What lies in the second-level cache is read in the order of its rows, so many columns at a time, see
-// add_block_by_rows.
-inline constexpr int kRowOrderColumns = 128;
-inline constexpr int64_t kRowOrderBytes = 1 << 20;
+// Columns at a time of add_block_by_rows.
+inline constexpr int kRowOrderColumns = 256;
+inline constexpr int64_t kFarBytes = 8 << 20;  // of a matrix that is not taken to be in a cache
 template <class C>
 struct StripState {
   alignas(64) double sums[4][kSumStrip];  // the blocks of a piece so far, and partial sums of the next one
   alignas(64) C centre[kSumStrip];
-  alignas(64) C centres[kSumLanes<C> * kNarrow];  // of a narrow matrix: the same for a row of each lane
-  alignas(
-      64) C lanes[2][kSumLanes<C>][kRowOrderColumns];  // of a block in the order of rows: sums of even and odd groups
+  alignas(64) C centres[kSumLanes<C> * kNarrow];        // of a narrow matrix: the same for a row of each lane
+  alignas(64) C lanes[kSumLanes<C>][kRowOrderColumns];  // of a block in the order of its rows
   alignas(64) double narrow[kSumLanes<C> / 2 * kNarrow + Vec<double>::lanes];
 };
 
@@ -157,49 +155,55 @@ void add_block_of_columns(StripState<Compute<T>>& state, const T* in, int64_t ro
   }
 }
 
-// A whole block in the order of its rows, two groups at once. Rows 8 apart, which the steps above read together, are
-// in one set of the first-level cache where the row length is a power of two.
-template <class T, int pass, class Term>
+// A whole block in the order of its rows, four groups at once: the even ones, then the odd ones. All eight, as the steps
+// above read them, are in one set of the first-level cache where the row length is a power of two: (1024, 1024) takes 300
+// us that way, 100 this way; four times two groups 125. Of other lengths, both take as long. From memory (is_far) the next
+// rows are fetched: (4096, 4096) 6.6 ms, 8.7 without.
+template <class T, bool odd, class Term>
+RUSTTORCH_INLINE void add_half_of_lane(Compute<T>* lane, const T* in, int64_t step, Vec<Compute<T>> centre,
+                                       int64_t partial) {
+  Vec<Compute<T>> sum = sum_of_lane<T, kSumGroups / 2, Term>(in, step, centre, partial);
+  if constexpr (odd) sum = Vec<Compute<T>>::load(lane) + sum;
+  sum.store(lane);
+}
+template <class T, bool odd, class Term>
 RUSTTORCH_INLINE void add_groups_by_rows(StripState<Compute<T>>& state, const T* in, int64_t columns, int64_t stride,
-                                         const Compute<T>* centres) {
+                                         const Compute<T>* centres, bool is_far) {
   using C = Compute<T>;
-  using V = Vec<C>;
-  constexpr int group = pass == 0 ? 0 : pass == 1 ? 2 : pass == 2 ? 1 : 3;  // and group + 4
+  constexpr int lanes = Vec<C>::lanes;
+  const int64_t step = 2 * kSumLanes<C> * stride;
   for (int k = 0; k < kSumLanes<C>; ++k) {
-    const T* const low = in + (group * kSumLanes<C> + k) * stride;
-    const T* const high = low + 4 * kSumLanes<C> * stride;
-    C* const even = state.lanes[0][k];
-    C* const odd = state.lanes[1][k];
-    for (int64_t c = 0; c < columns; c += V::lanes) {
-      const int64_t partial = columns - c < V::lanes ? columns - c : 0;
-      const V centre = load_centre<Term>(centres + c);
-      const V sum = Term()(load_columns(low + c, partial), centre) + Term()(load_columns(high + c, partial), centre);
-      if constexpr (pass == 0) sum.store(even + c);
-      if constexpr (pass == 1) (V::load(even + c) + sum).store(even + c);
-      if constexpr (pass == 2) sum.store(odd + c);
-      if constexpr (pass == 3) (V::load(even + c) + (V::load(odd + c) + sum)).store(even + c);
+    const T* const row = in + (odd ? kSumLanes<C> + k : k) * stride;
+    C* const to = state.lanes[k];
+    int64_t c = 0;
+    for (; c + lanes <= columns; c += lanes) {
+      for (int g = 0; is_far && g < kSumGroups / 2; ++g) __builtin_prefetch(row + stride + g * step + c);
+      add_half_of_lane<T, odd, Term>(to + c, row + c, step, load_centre<Term>(centres + c), 0);
+    }
+    if (c < columns) {
+      add_half_of_lane<T, odd, Term>(to + c, row + c, step, load_centre<Term>(centres + c), columns - c);
     }
   }
 }
 template <class T, class Term>
-void add_block_by_rows(StripState<Compute<T>>& state, const T* in, int64_t columns, int64_t stride) {
+void add_block_by_rows(StripState<Compute<T>>& state, const T* in, int64_t columns, int64_t stride, bool is_far) {
   using C = Compute<T>;
   using V = Vec<C>;
   constexpr int half = kSumLanes<C> / 2;
   for (int64_t first = 0; first < columns; first += kRowOrderColumns) {
     const int64_t width = columns - first < kRowOrderColumns ? columns - first : kRowOrderColumns;
     const C* const centres = state.centre + first;
-    add_groups_by_rows<T, 0, Term>(state, in + first, width, stride, centres);
-    add_groups_by_rows<T, 1, Term>(state, in + first, width, stride, centres);
-    add_groups_by_rows<T, 2, Term>(state, in + first, width, stride, centres);
-    add_groups_by_rows<T, 3, Term>(state, in + first, width, stride, centres);
+    add_groups_by_rows<T, false, Term>(state, in + first, width, stride, centres, is_far);
+    add_groups_by_rows<T, true, Term>(state, in + first, width, stride, centres, is_far);
     for (int64_t c = 0; c < width; c += V::lanes) {
       Doubles<V> sums[half];
+#pragma GCC unroll 8
       for (int k = 0; k < half; ++k) {
-        sums[k] =
-            Doubles<V>::of(V::load(state.lanes[0][k] + c)) + Doubles<V>::of(V::load(state.lanes[0][k + half] + c));
+        sums[k] = Doubles<V>::of(V::load(state.lanes[k] + c)) + Doubles<V>::of(V::load(state.lanes[k + half] + c));
       }
+#pragma GCC unroll 4
       for (int step = half / 2; step > 0; step /= 2) {
+#pragma GCC unroll 4
         for (int k = 0; k < step; ++k) sums[k] = sums[k] + sums[k + step];
       }
       double* const piece = state.sums[0] + first + c;
@@ -293,13 +297,14 @@ void sum_strip(double* out, StripState<Compute<T>>& state, const T* in, int64_t 
     case 8: return sum_few_rows<T, 8, Term>(out, state, in, size, columns, stride);
     default: break;
   }
-  // Not where all rows are in one set of the first-level cache: (32, 4096) took 38 us, and takes 14.
-  const bool one_set = stride * int64_t(sizeof(T)) % 4096 == 0;
+  // Not where more rows than it has ways are in one set of the first-level cache: (9, 4096) 9 us so and 12 by steps, (12,
+  // 4096) 16 and 14, (32, 4096) 63 and 20.
+  const bool one_set = size > 10 && stride * int64_t(sizeof(T)) % 4096 == 0;
   if (size >= kSumLanes<C> / 2 && size <= 2 * kSumLanes<C> && !one_set) {
     return sum_few_rows<T, 0, Term>(out, state, in, size, columns, stride);
   }
+  const bool is_far = size * stride * int64_t(sizeof(T)) > kFarBytes;
   const bool narrow = columns == stride && columns > 1 && columns <= kNarrow && size >= kSumBlock<C>;
-  const bool by_rows = size * stride * int64_t(sizeof(T)) <= kRowOrderBytes;
   if (narrow && Term::has_centre) {
     for (int64_t lane = 0; lane < kSumLanes<C>; ++lane) {
       for (int64_t c = 0; c < columns; ++c) state.centres[lane * columns + c] = state.centre[c];
@@ -313,7 +318,7 @@ void sum_strip(double* out, StripState<Compute<T>>& state, const T* in, int64_t 
       const int64_t rows = row + kSumBlock<C> < end ? kSumBlock<C> : end - row;
       const bool whole = rows == kSumBlock<C>;
       if (narrow && whole) add_narrow_block<T, Term>(state, in + row * stride, columns);
-      else if (by_rows && whole) add_block_by_rows<T, Term>(state, in + row * stride, columns, stride);
+      else if (whole) add_block_by_rows<T, Term>(state, in + row * stride, columns, stride, is_far);
       else add_block_of_columns<T, Term>(state, in + row * stride, rows, columns, stride);
     }
     for (int64_t c = 0; c < columns; ++c) out[c] = out[c] + state.sums[0][c];
