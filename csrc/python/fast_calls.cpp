@@ -8,12 +8,15 @@
 #include <ATen/core/Reduction.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/add_ops.h>
+#include <ATen/ops/addmm_ops.h>
+#include <ATen/ops/baddbmm_ops.h>
 #include <ATen/ops/binary_cross_entropy_ops.h>
 #include <ATen/ops/binary_cross_entropy_with_logits_ops.h>
 #include <ATen/ops/bmm_ops.h>
 #include <ATen/ops/div_ops.h>
 #include <ATen/ops/huber_loss_ops.h>
 #include <ATen/ops/l1_loss_ops.h>
+#include <ATen/ops/matmul_ops.h>
 #include <ATen/ops/mm_ops.h>
 #include <ATen/ops/mse_loss_ops.h>
 #include <ATen/ops/mul_ops.h>
@@ -22,6 +25,8 @@
 #include <torch/csrc/Exceptions.h>
 #include <torch/csrc/autograd/python_variable.h>
 #include <torch/csrc/utils/pybind.h>
+
+#include <algorithm>
 
 #include "../ops/registration.h"
 #include "calls.h"
@@ -154,17 +159,19 @@ PyObject* binary(PyObject*, PyObject* const* args, Py_ssize_t count) {
   END_HANDLE_TH_ERRORS
 }
 
-template <class Aten>
+// Of two tensors, or of a summand and two tensors, beta and alpha being 1.
+template <class Aten, Py_ssize_t tensors>
 PyObject* product(PyObject*, PyObject* const* args, Py_ssize_t count) {
   HANDLE_TH_ERRORS
-  if (count != 2 || !is_plain_tensor(args[0]) || !is_plain_tensor(args[1]) || is_active_mode()) {
+  if (count != tensors || !std::all_of(args, args + tensors, is_plain_tensor) || is_active_mode()) {
     Py_RETURN_NOTIMPLEMENTED;
   }
-  const Tensor &input = THPVariable_Unpack(args[0]), &other = THPVariable_Unpack(args[1]);
+  const Tensor &first = THPVariable_Unpack(args[0]), &second = THPVariable_Unpack(args[1]);
   Tensor result;
   {
     pybind11::gil_scoped_release release;
-    result = handle<Aten>().call(input, other);
+    if constexpr (tensors == 2) result = handle<Aten>().call(first, second);
+    else result = handle<Aten>().call(first, second, THPVariable_Unpack(args[2]), 1, 1);
   }
   return THPVariable_Wrap(std::move(result));
   END_HANDLE_TH_ERRORS
@@ -224,8 +231,11 @@ PyMethodDef fast_methods[] = {
     method("sub", &binary<at::_ops::sub_Tensor, at::_ops::sub_Scalar>),
     method("mul", &binary<at::_ops::mul_Tensor, at::_ops::mul_Scalar>),
     method("div", &binary<at::_ops::div_Tensor, at::_ops::div_Scalar>),
-    method("mm", &product<at::_ops::mm>),
-    method("bmm", &product<at::_ops::bmm>),
+    method("mm", &product<at::_ops::mm, 2>),
+    method("bmm", &product<at::_ops::bmm, 2>),
+    method("matmul", &product<at::_ops::matmul, 2>),
+    method("addmm", &product<at::_ops::addmm, 3>),
+    method("baddbmm", &product<at::_ops::baddbmm, 3>),
     method("mse_loss", &loss<at::_ops::mse_loss, 3>),
     method("l1_loss", &loss<at::_ops::l1_loss, 3>),
     method("smooth_l1_loss", &loss<at::_ops::smooth_l1_loss, 4>),

@@ -34,6 +34,10 @@ from torchext.functional._calls import traced as _ops
 __all__ = ["matmul", "mm", "addmm", "bmm", "baddbmm", "linear", "linear_act"]
 
 
+def _is_one(number: Number) -> bool:
+    return type(number) is int and number == 1
+
+
 @drop_in(torch.matmul, family="product", opinfo="matmul", bench_inputs=stacked_products, aten_overloads=("matmul",))
 def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The product of two tensors of any rank: of vectors, matrices, or batches of matrices that broadcast.
@@ -56,6 +60,10 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
 
     Source: :func:`torch.matmul`.
     """
+    if out is None and not is_dynamo_compiling():
+        result = _fast.matmul(input, other)
+        if result is not NotImplemented:
+            return result
     if has_torch_function((input, other, out)):
         return handle_torch_function(matmul, (input, other, out), input, other, out=out)
     if out is not None:
@@ -158,6 +166,10 @@ def addmm(
 
     Source: :func:`torch.addmm`.
     """
+    if out is None and _is_one(beta) and _is_one(alpha) and not is_dynamo_compiling():
+        result = _fast.addmm(input, mat1, mat2)
+        if result is not NotImplemented:
+            return result
     if has_torch_function((input, mat1, mat2, out)):
         return handle_torch_function(
             addmm, (input, mat1, mat2, out), input, mat1, mat2, beta=beta, alpha=alpha, out=out
@@ -182,6 +194,10 @@ def baddbmm(
 
     Source: :func:`torch.baddbmm`.
     """
+    if out is None and _is_one(beta) and _is_one(alpha) and not is_dynamo_compiling():
+        result = _fast.baddbmm(input, batch1, batch2)
+        if result is not NotImplemented:
+            return result
     if has_torch_function((input, batch1, batch2, out)):
         return handle_torch_function(
             baddbmm, (input, batch1, batch2, out), input, batch1, batch2, beta=beta, alpha=alpha, out=out
