@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -40,6 +41,12 @@ def test_every_public_function_has_a_row():
         assert row.function.__doc__
     assert public <= set(torchext.__all__)
     assert all(hasattr(torchext, name) for name in torchext.__all__)
+
+
+def test_readme_lists_every_public_function():
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    table = readme.split("| family | functions")[1].split("\n\n")[0]
+    assert set(torchext.functional.__all__) <= set(re.findall(r"`(\w+)", table))
 
 
 def signature(function) -> inspect.Signature:
