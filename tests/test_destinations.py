@@ -236,3 +236,14 @@ def test_functional_out_arguments():
     out = torch.empty(3, 4)
     assert torchext.div(x, x + 9, rounding_mode="trunc", out=out) is out
     same(out, torch.div(x, x + 9, rounding_mode="trunc"))
+
+
+@pytest.mark.parametrize("name", ["add", "div", "tanh", "logsumexp", "sum", "mm", "bmm", "addmm", "baddbmm", "matmul"])
+def test_out_must_be_a_tensor(name):
+    import torchext
+
+    x = torch.randn((2, 3, 3) if "bmm" in name else (3, 3))
+    arguments = {"tanh": (x,), "logsumexp": (x, 0), "sum": (x, 0), "addmm": (x, x, x), "baddbmm": (x, x, x)}
+    for module in (torch, torchext):
+        with pytest.raises(TypeError, match=r"out"):
+            getattr(module, name)(*arguments.get(name, (x, x)), out="text")

@@ -11,6 +11,8 @@ import torch
 from support import NAMES, ROWS, row_named
 from test_package import python, succeeded
 
+import torchext
+
 TASKS = Path("/proc/self/task")
 
 
@@ -36,7 +38,7 @@ def busiest_two(function) -> tuple[float, float]:
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="needs a Linux that counts")
 @pytest.mark.parametrize("name", NAMES)
 def test_loops_are_split(name):
-    """Of two threads each does about half of the work: at least a third of the other's, whatever else the machine does.
+    """Of two threads each does some of the work: at least a tenth of the other's, who takes what a late one has left.
 
     Compiled without OpenMP, ``at::parallel_for`` would silently be serial.
     """
@@ -47,7 +49,7 @@ def test_loops_are_split(name):
         row.function(*case.args, **case.kwargs)
 
     first, second = busiest_two(call)
-    assert second > first / 3, (first, second)
+    assert second > first / 10, (first, second)
 
 
 def test_one_thread_where_the_user_wants_one():
@@ -107,6 +109,19 @@ def test_same_bits_for_long_rows_and_columns(name, shape):
             torch.set_num_threads(threads)
             results.append(bits(function(x, dim)))
         assert results[0] == results[1] == results[2], dim
+
+
+def test_the_callers_denormal_mode_holds_for_all_threads():
+    """The mode belongs to a thread; a worker that computes a chunk has the caller's meanwhile, then its own again."""
+    x = torch.full((4_000_000,), 1e-40)
+    torchext.mul(x, 0.5)  # the workers exist before the mode changes
+    assert torch.set_flush_denormal(True)
+    try:
+        results = [torchext.mul(x, 0.5) for _ in range(4)]
+    finally:
+        torch.set_flush_denormal(False)
+    assert not any(result.view(torch.int32).any() for result in results)
+    assert torchext.mul(x, 0.5).view(torch.int32).all()
 
 
 def test_concurrent_callers():

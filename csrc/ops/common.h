@@ -43,18 +43,27 @@ inline int64_t grain_size(double nanoseconds) {
   return std::max<int64_t>(1, static_cast<int64_t>(kNanosecondsPerThread / nanoseconds));
 }
 
+// body(begin, end) over [0, n), one range for each thread that has enough to do: where the size of a range counts.
+template <class Body>
+void for_each_share(int64_t n, double nanoseconds, const Body& body) {
+  if (n == 0) return;
+  const int64_t grain = grain_size(nanoseconds);
+  if (n <= grain || is_forked_child()) return body(0, n);
+  at::parallel_for(0, n, grain, body);
+}
+
 // body(begin, end) for chunks of [0, n), on `threads` threads.
 void for_each_chunk(int64_t n, int64_t chunk, int64_t threads, c10::function_ref<void(int64_t, int64_t)> body);
 
-// body(begin, end) over [0, n), in parallel when the work pays for it. An element takes `nanoseconds` on one core.
+// The same where many ranges cost no more than one. An element takes `nanoseconds` on one core.
 template <class Body>
 void for_each_range(int64_t n, double nanoseconds, const Body& body) {
-  if (n == 0) return;
   const int64_t grain = grain_size(nanoseconds);
-  if (n <= grain || is_forked_child() || at::in_parallel_region()) return body(0, n);
-  const int64_t threads = std::min<int64_t>(at::get_num_threads(), (n + grain - 1) / grain);
+  const int64_t threads = std::clamp<int64_t>(n / grain, 1, at::get_num_threads());
   const int64_t chunks = threads * std::min(kChunks, n / (threads * kChunkGrains * grain));
-  if (threads == 1 || chunks < 2 * threads) return at::parallel_for(0, n, grain, body);
+  if (threads == 1 || chunks < 2 * threads || is_forked_child() || at::in_parallel_region()) {
+    return for_each_share(n, nanoseconds, body);
+  }
   const int64_t chunk = (n + chunks - 1) / chunks;
   for_each_chunk(n, chunk < 1024 ? chunk : (chunk + 63) / 64 * 64, threads, body);
 }

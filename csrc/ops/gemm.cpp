@@ -23,12 +23,13 @@ int64_t threads_for(double nanoseconds) {
   return std::clamp<int64_t>(static_cast<int64_t>(nanoseconds / kNanosecondsPerThread), 1, at::get_num_threads());
 }
 
-// Columns of b go to threads; each element of b is used once, or a few times.
+// Columns of b go to threads; each element of b is used once, or a few times. In one range each: in chunks of 32 columns
+// (1,20000)x(20000,500) took 2.3 times as long, because every row begins anew.
 void run_few_rows(const GemmProblem& p, int dtype, GemmPath path) {
   const int64_t size = gemm_element_size(dtype);
   const double cost = std::max(static_cast<double>(p.k * size) / kBytesPerNanosecond,
                                compute_cost(static_cast<double>(p.k * p.rows), dtype));
-  for_each_range(p.columns, cost,
+  for_each_share(p.columns, cost,
                  [&](int64_t begin, int64_t end) { gemm_serial(p.columns_from(begin, end, size), dtype, path); });
 }
 

@@ -27,3 +27,11 @@ unary_: Callable[[str], Callable[[Tensor], Any]] = _C.fast.unary_
 def route(*numbers: Any) -> Any:
     """``traced`` while a compiler looks on, and for symbolic numbers, whose value must not be asked for."""
     return traced if is_dynamo_compiling() or any(isinstance(number, SYMBOLIC) for number in numbers) else general
+
+
+def into(out: Any, name: str, *args: Any, **kwargs: Any) -> Tensor:
+    """The operator ``name`` with its result written to ``out``."""
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    result: Tensor = getattr(traced, name)(*args, **kwargs, out=out)
+    return result

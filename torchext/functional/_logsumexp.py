@@ -9,6 +9,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 from torchext._registry import drop_in, matrices
 from torchext.functional._calls import general as _general
+from torchext.functional._calls import into as _into
 from torchext.functional._calls import traced as _ops
 
 __all__ = ["logsumexp"]
@@ -48,5 +49,5 @@ def logsumexp(
     if not isinstance(dims, (tuple, list)):
         return torch.logsumexp(input, dim, keepdim, out=out)  # refuses it, or knows the name of a dimension
     if out is not None:
-        return _ops.logsumexp(input, dims, keepdim, out=out)
+        return _into(out, "logsumexp", input, dims, keepdim)
     return (_ops if is_dynamo_compiling() else _general).logsumexp(input, dims, keepdim)

@@ -10,6 +10,7 @@ from torch.overrides import handle_torch_function, has_torch_function, has_torch
 
 from torchext._registry import drop_in, gelus
 from torchext.functional._calls import general as _general
+from torchext.functional._calls import into as _into
 from torchext.functional._calls import route as _route
 from torchext.functional._calls import traced as _ops
 from torchext.functional._calls import unary, unary_
@@ -225,7 +226,7 @@ def sigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     if has_torch_function((input, out)):
         return handle_torch_function(sigmoid, (input, out), input, out=out)
     if out is not None:
-        return _ops.sigmoid(input, out=out)
+        return _into(out, "sigmoid", input)
     return _ops.sigmoid(input)
 
 
@@ -256,7 +257,7 @@ def tanh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     if has_torch_function((input, out)):
         return handle_torch_function(tanh, (input, out), input, out=out)
     if out is not None:
-        return _ops.tanh(input, out=out)
+        return _into(out, "tanh", input)
     return _ops.tanh(input)
 
 

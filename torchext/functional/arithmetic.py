@@ -11,8 +11,8 @@ from torch.types import Number
 from torchext._registry import drop_in, operands, triple
 from torchext.functional._calls import SYMBOLIC as _SYMBOLIC
 from torchext.functional._calls import fast as _fast
+from torchext.functional._calls import into as _into
 from torchext.functional._calls import route as _route
-from torchext.functional._calls import traced as _ops
 
 __all__ = [
     "add", "sub", "mul", "div", "fused_multiply_add",
@@ -92,7 +92,7 @@ def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor
         input, other = _tensors("add", input, other)
     call = _route(other, alpha)
     if out is not None:
-        return _ops.add(input, other, alpha=alpha, out=out)
+        return _into(out, "add", input, other, alpha=alpha)
     return call.add(input, other) if type(alpha) is int and alpha == 1 else call.add(input, other, alpha=alpha)
 
 
@@ -122,7 +122,7 @@ def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor
         input, other = _tensors("sub", input, other)
     call = _route(other, alpha)
     if out is not None:
-        return _ops.sub(input, other, alpha=alpha, out=out)
+        return _into(out, "sub", input, other, alpha=alpha)
     return call.sub(input, other) if type(alpha) is int and alpha == 1 else call.sub(input, other, alpha=alpha)
 
 
@@ -148,7 +148,7 @@ def mul(input: Tensor, other: Tensor | Number, *, out: Tensor | None = None) -> 
     if out is not None or not isinstance(input, Tensor):
         input, other = _tensors("mul", input, other)
     if out is not None:
-        return _ops.mul(input, other, out=out)
+        return _into(out, "mul", input, other)
     return _route(other).mul(input, other)
 
 
@@ -194,7 +194,7 @@ def div(
         input, other = _tensors("div", input, other)
     call = _route(other)
     if out is not None:
-        return _ops.div(input, other, rounding_mode=rounding_mode, out=out)
+        return _into(out, "div", input, other, rounding_mode=rounding_mode)
     if rounding_mode is not None:
         return call.div(input, other, rounding_mode=rounding_mode)
     return call.div(input, other)

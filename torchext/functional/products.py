@@ -28,6 +28,7 @@ from torchext._registry import (
 )
 from torchext.functional._calls import fast as _fast
 from torchext.functional._calls import general as _general
+from torchext.functional._calls import into as _into
 from torchext.functional._calls import route as _route
 from torchext.functional._calls import traced as _ops
 
@@ -99,7 +100,7 @@ def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     if has_torch_function((input, mat2, out)):
         return handle_torch_function(mm, (input, mat2, out), input, mat2, out=out)
     if out is not None or is_dynamo_compiling():
-        return _ops.mm(input, mat2) if out is None else _ops.mm(input, mat2, out=out)
+        return _ops.mm(input, mat2) if out is None else _into(out, "mm", input, mat2)
     return _general.mm(input, mat2)
 
 
@@ -133,7 +134,7 @@ def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     if has_torch_function((input, mat2, out)):
         return handle_torch_function(bmm, (input, mat2, out), input, mat2, out=out)
     if out is not None or is_dynamo_compiling():
-        return _ops.bmm(input, mat2) if out is None else _ops.bmm(input, mat2, out=out)
+        return _ops.bmm(input, mat2) if out is None else _into(out, "bmm", input, mat2)
     return _general.bmm(input, mat2)
 
 
@@ -175,7 +176,7 @@ def addmm(
             addmm, (input, mat1, mat2, out), input, mat1, mat2, beta=beta, alpha=alpha, out=out
         )
     if out is not None:
-        return _ops.addmm(input, mat1, mat2, beta=beta, alpha=alpha, out=out)
+        return _into(out, "addmm", input, mat1, mat2, beta=beta, alpha=alpha)
     return _route(beta, alpha).addmm(input, mat1, mat2, beta=beta, alpha=alpha)
 
 
@@ -203,7 +204,7 @@ def baddbmm(
             baddbmm, (input, batch1, batch2, out), input, batch1, batch2, beta=beta, alpha=alpha, out=out
         )
     if out is not None:
-        return _ops.baddbmm(input, batch1, batch2, beta=beta, alpha=alpha, out=out)
+        return _into(out, "baddbmm", input, batch1, batch2, beta=beta, alpha=alpha)
     return _route(beta, alpha).baddbmm(input, batch1, batch2, beta=beta, alpha=alpha)
 
 
