@@ -1,10 +1,10 @@
 // Sums down columns, in the order of summation.h: a column gives the bits of a row of the same values. Included by
 // reduce.h.
 //
-// A strip of columns goes through a block of 128 rows in eight steps, each of two lanes, k and k + 8: 16 rows at
-// once. The lanes are added by halves as soon as both halves are there, so three partial sums per column wait on the
-// stack; steps in the order 0, 4, 2, 6, 1, 5, 3, 7 make that possible. Tried: 16 lanes and 8 halves in arrays, added
-// at the end: (32, 32000) takes 1.5 times as long.
+// A strip of columns goes through a whole block of 128 rows in the order of the rows (add_block_by_rows). An incomplete one
+// takes eight steps, each of two lanes, k and k + 8: 16 rows at once. The lanes are added by halves as soon as both halves
+// are there, so three partial sums per column wait on the stack; steps in the order 0, 4, 2, 6, 1, 5, 3, 7 make that
+// possible. Tried for these: 16 lanes and 8 halves in arrays, added at the end: (32, 32000) takes 1.5 times as long.
 #pragma once
 #include "reduce_sums.h"
 
