@@ -92,7 +92,9 @@ def groups() -> dict[str, list[Callable[[], list[Product]]]]:
         "middle": [
             lambda n=n, o=o: [product(n, n, n, o)] for n in (96, 192, 256, 384, 512) for o in ("NN", "NT", "TN")
         ],
-        "few": [lambda s=s, o=o: [product(*s, o)] for s in few for o in ("NN", "NT")]
+        "few": [
+            lambda s=s, o=o: [product(*s, o)] for s in (*few, (1, 4096, 1000), (1, 20000, 500)) for o in ("NN", "NT")
+        ]
         + [lambda s=s: [product(s[2], s[1], s[0], "NN")] for s in few],
         "thin": [
             lambda s=s, o=o: [product(*s, o)]
