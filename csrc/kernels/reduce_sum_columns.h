@@ -1,46 +1,14 @@
 // Sums down columns, in the order of summation.h: a column gives the bits of a row of the same values. Included by
 // reduce.h.
 //
-// A strip of columns goes through a whole block of 128 rows in the order of the rows (add_block_by_rows). An incomplete one
-// takes eight steps, each of two lanes, k and k + 8: 16 rows at once. The lanes are added by halves as soon as both halves
-// are there, so three partial sums per column wait on the stack; steps in the order 0, 4, 2, 6, 1, 5, 3, 7 make that
-// possible. Tried for these: 16 lanes and 8 halves in arrays, added at the end: (32, 32000) takes 1.5 times as long.
+// A strip of columns goes through a whole block of 128 rows in the order of the rows (add_block_by_rows), and adds up to
+// 32 rows in registers (sum_few_rows). Between these, an incomplete block takes eight steps, each of two lanes, k and k + 8:
+// 16 rows at once. The lanes are added by halves as soon as both halves are there, so three partial sums per column wait on
+// the stack; steps in the order 0, 4, 2, 6, 1, 5, 3, 7 make that possible.
 #pragma once
-#include "reduce_sums.h"
+#include "reduce_sum_few_rows.h"
 
 namespace rusttorch::RUSTTORCH_ISA {
-
-// A vector of columns in double.
-template <class V>
-struct Doubles {
-  static constexpr int each = Vec<double>::lanes, count = V::lanes / each;
-  Vec<double> part[count];
-
-  static RUSTTORCH_INLINE Doubles of(V v) {
-    Doubles result;
-    to_doubles(v, result.part);
-    return result;
-  }
-  static RUSTTORCH_INLINE Doubles load(const double* p) {
-    Doubles result;
-    for (int k = 0; k < count; ++k) result.part[k] = Vec<double>::load(p + k * each);
-    return result;
-  }
-  RUSTTORCH_INLINE void store(double* p) const {
-    for (int k = 0; k < count; ++k) part[k].store(p + k * each);
-  }
-  RUSTTORCH_INLINE void store(double* p, int64_t n) const {
-    for (int k = 0; k < count; ++k) {
-      const int64_t left = n - k * each;
-      if (left > 0) part[k].store(p + k * each, left < each ? left : each);
-    }
-  }
-  RUSTTORCH_INLINE Doubles operator+(Doubles other) const {
-    Doubles result;
-    for (int k = 0; k < count; ++k) result.part[k] = part[k] + other.part[k];
-    return result;
-  }
-};
 
 inline constexpr int kSumStrip = 512;
 // So few columns, and no others between the rows: then a block is one array without gaps, see add_narrow_block.
@@ -57,16 +25,6 @@ struct StripState {
   alignas(64) double narrow[kSumLanes<C> / 2 * kNarrow + Vec<double>::lanes];
 };
 
-template <class Term, class C>
-RUSTTORCH_INLINE Vec<C> load_centre(const C* centre) {
-  if constexpr (Term::has_centre) return Vec<C>::load(centre);
-  else return Vec<C>(C(0));
-}
-template <class T>
-RUSTTORCH_INLINE Vec<Compute<T>> load_columns(const T* from, int64_t partial) {  // partial: how many, 0 for all
-  return partial ? Vec<Compute<T>>::load(from, partial) : Vec<Compute<T>>::load(from);
-}
-
 // The sum of `used` rows that are `step` apart, 0 to 8 groups of a lane.
 template <class T, int used, class Term>
 RUSTTORCH_INLINE Vec<Compute<T>> sum_of_lane(const T* in, int64_t step, Vec<Compute<T>> centre, int64_t partial) {
@@ -80,11 +38,11 @@ RUSTTORCH_INLINE Vec<Compute<T>> sum_of_lane(const T* in, int64_t step, Vec<Comp
   }
 }
 
-// Two lanes, the first of them at `in`, of one vector of columns. Level 0 to depth - 1 are filled; the sum is added to
-// the last `merges` of them, the latest first, and takes the place of the earliest.
+// Two lanes, the first of them at `in`, of one vector of columns; their sum is in float if `short_block`. Level 0 to
+// depth - 1 are filled; the sum is added to the last `merges` of them, the latest first, and takes the place of the earliest.
 template <class T, int first, int second, int vectors, class Term>
 RUSTTORCH_INLINE void add_pair_of_columns(StripState<Compute<T>>& state, const T* in, int64_t stride, int64_t column,
-                                          int64_t partial, int depth, int merges) {
+                                          int64_t partial, int depth, int merges, bool short_block) {
   using C = Compute<T>;
   using V = Vec<C>;
   constexpr int lanes = kSumLanes<C>;
@@ -92,13 +50,12 @@ RUSTTORCH_INLINE void add_pair_of_columns(StripState<Compute<T>>& state, const T
   for (int v = 0; v < vectors; ++v) {
     const int64_t at = column + v * V::lanes;
     const V centre = load_centre<Term>(state.centre + at);
-    sums[v] = Doubles<V>::of(sum_of_lane<T, first, Term>(in + at, lanes * stride, centre, partial));
-  }
-  for (int v = 0; second > 0 && v < vectors; ++v) {
-    const int64_t at = column + v * V::lanes;
-    const V centre = load_centre<Term>(state.centre + at);
-    const T* const from = in + lanes / 2 * stride + at;
-    sums[v] = sums[v] + Doubles<V>::of(sum_of_lane<T, second, Term>(from, lanes * stride, centre, partial));
+    const T* const high = in + lanes / 2 * stride + at;
+    const V x = sum_of_lane<T, first, Term>(in + at, lanes * stride, centre, partial);
+    const V y = sum_of_lane<T, second, Term>(high, lanes * stride, centre, partial);
+    // An incomplete block of more than half of kSumBlock rows has 8 groups or more, others 8 or less.
+    const bool in_float = first + second < 8 || (first + second == 8 && short_block);
+    sums[v] = in_float ? Doubles<V>::of(x + y) : Doubles<V>::of(x) + Doubles<V>::of(y);
   }
   for (int k = 0; k < merges; ++k) {
     --depth;
@@ -107,25 +64,28 @@ RUSTTORCH_INLINE void add_pair_of_columns(StripState<Compute<T>>& state, const T
   for (int v = 0; v < vectors; ++v) sums[v].store(state.sums[depth] + column + v * V::lanes);
 }
 template <class T, int groups, class Term>  // of both lanes together
-void add_pair(StripState<Compute<T>>& state, const T* in, int64_t stride, int64_t columns, int depth, int merges) {
+void add_pair(StripState<Compute<T>>& state, const T* in, int64_t stride, int64_t columns, int depth, int merges,
+              bool short_block) {
   constexpr int lanes = Vec<Compute<T>>::lanes, first = (groups + 1) / 2, second = groups / 2;
   constexpr int vectors = lanes * int(sizeof(T)) <= 32 ? 2 : 1;
   int64_t column = 0;
   for (; column + vectors * lanes <= columns; column += vectors * lanes) {
-    add_pair_of_columns<T, first, second, vectors, Term>(state, in, stride, column, 0, depth, merges);
+    add_pair_of_columns<T, first, second, vectors, Term>(state, in, stride, column, 0, depth, merges, short_block);
   }
   for (; column + lanes <= columns; column += lanes) {
-    add_pair_of_columns<T, first, second, 1, Term>(state, in, stride, column, 0, depth, merges);
+    add_pair_of_columns<T, first, second, 1, Term>(state, in, stride, column, 0, depth, merges, short_block);
   }
   if (column < columns) {
-    add_pair_of_columns<T, first, second, 1, Term>(state, in, stride, column, columns - column, depth, merges);
+    add_pair_of_columns<T, first, second, 1, Term>(state, in, stride, column, columns - column, depth, merges,
+                                                   short_block);
   }
 }
 
-// Adds the columns of one block of `rows` rows, at most kSumBlock, to state.sums[0].
+// Adds the columns of one incomplete block of `rows` rows to state.sums[0].
 template <class T, class Term>
 void add_block_of_columns(StripState<Compute<T>>& state, const T* in, int64_t rows, int64_t columns, int64_t stride) {
   constexpr int lanes = kSumLanes<Compute<T>>, half = lanes / 2;
+  const bool is_short = rows <= 4 * lanes;  // in double it makes no difference
   for (int step = 0; step < half; ++step) {
     int k = 0;
     for (int bit = 1; bit < half; bit *= 2) k = 2 * k + (step & bit ? 1 : 0);
@@ -134,23 +94,23 @@ void add_block_of_columns(StripState<Compute<T>>& state, const T* in, int64_t ro
     const int merges = step == half - 1 ? depth : __builtin_ctz(~unsigned(step));
     const T* const from = in + k * stride;
     switch (rows > k ? groups : 0) {
-      case 0: add_pair<T, 0, Term>(state, from, stride, columns, depth, merges); break;
-      case 1: add_pair<T, 1, Term>(state, from, stride, columns, depth, merges); break;
-      case 2: add_pair<T, 2, Term>(state, from, stride, columns, depth, merges); break;
-      case 3: add_pair<T, 3, Term>(state, from, stride, columns, depth, merges); break;
-      case 4: add_pair<T, 4, Term>(state, from, stride, columns, depth, merges); break;
-      case 5: add_pair<T, 5, Term>(state, from, stride, columns, depth, merges); break;
-      case 6: add_pair<T, 6, Term>(state, from, stride, columns, depth, merges); break;
-      case 7: add_pair<T, 7, Term>(state, from, stride, columns, depth, merges); break;
-      case 8: add_pair<T, 8, Term>(state, from, stride, columns, depth, merges); break;
-      case 9: add_pair<T, 9, Term>(state, from, stride, columns, depth, merges); break;
-      case 10: add_pair<T, 10, Term>(state, from, stride, columns, depth, merges); break;
-      case 11: add_pair<T, 11, Term>(state, from, stride, columns, depth, merges); break;
-      case 12: add_pair<T, 12, Term>(state, from, stride, columns, depth, merges); break;
-      case 13: add_pair<T, 13, Term>(state, from, stride, columns, depth, merges); break;
-      case 14: add_pair<T, 14, Term>(state, from, stride, columns, depth, merges); break;
-      case 15: add_pair<T, 15, Term>(state, from, stride, columns, depth, merges); break;
-      default: add_pair<T, 16, Term>(state, from, stride, columns, depth, merges); break;
+      case 0: add_pair<T, 0, Term>(state, from, stride, columns, depth, merges, is_short); break;
+      case 1: add_pair<T, 1, Term>(state, from, stride, columns, depth, merges, is_short); break;
+      case 2: add_pair<T, 2, Term>(state, from, stride, columns, depth, merges, is_short); break;
+      case 3: add_pair<T, 3, Term>(state, from, stride, columns, depth, merges, is_short); break;
+      case 4: add_pair<T, 4, Term>(state, from, stride, columns, depth, merges, is_short); break;
+      case 5: add_pair<T, 5, Term>(state, from, stride, columns, depth, merges, is_short); break;
+      case 6: add_pair<T, 6, Term>(state, from, stride, columns, depth, merges, is_short); break;
+      case 7: add_pair<T, 7, Term>(state, from, stride, columns, depth, merges, is_short); break;
+      case 8: add_pair<T, 8, Term>(state, from, stride, columns, depth, merges, is_short); break;
+      case 9: add_pair<T, 9, Term>(state, from, stride, columns, depth, merges, is_short); break;
+      case 10: add_pair<T, 10, Term>(state, from, stride, columns, depth, merges, is_short); break;
+      case 11: add_pair<T, 11, Term>(state, from, stride, columns, depth, merges, is_short); break;
+      case 12: add_pair<T, 12, Term>(state, from, stride, columns, depth, merges, is_short); break;
+      case 13: add_pair<T, 13, Term>(state, from, stride, columns, depth, merges, is_short); break;
+      case 14: add_pair<T, 14, Term>(state, from, stride, columns, depth, merges, is_short); break;
+      case 15: add_pair<T, 15, Term>(state, from, stride, columns, depth, merges, is_short); break;
+      default: add_pair<T, 16, Term>(state, from, stride, columns, depth, merges, is_short); break;
     }
   }
 }
@@ -234,75 +194,12 @@ void add_narrow_block(StripState<Compute<T>>& state, const T* in, int64_t column
   for (int64_t c = 0; c < columns; ++c) state.sums[0][c] = state.sums[0][c] + sums[c];
 }
 
-// Columns of up to two groups, everything in registers, where the steps of a block would have three partial sums wait:
-// (9, 100000) and (16, 100000) took 1.4 and 1.1 times as long that way. `known`: the number of rows, at most 8, or 0 where
-// run time alone knows it, and at least half of the lanes have a row. Lanes without one are left out.
-template <class T, int known, class Term>
-RUSTTORCH_INLINE Vec<Compute<T>> lane_of_few_rows(const T* in, int64_t lane, int64_t rows, int64_t stride,
-                                                  Vec<Compute<T>> centre, int64_t partial) {
-  constexpr int lanes = kSumLanes<Compute<T>>;
-  const Vec<Compute<T>> low = Term()(load_columns(in + lane * stride, partial), centre);
-  if (known > 0 || lane + lanes >= rows) return low;
-  return low + Term()(load_columns(in + (lane + lanes) * stride, partial), centre);
-}
-template <class T, int known, class Term>
-RUSTTORCH_INLINE Doubles<Vec<Compute<T>>> sum_of_few_rows(const T* in, int64_t rows, int64_t stride,
-                                                          Vec<Compute<T>> centre, int64_t partial) {
-  using V = Vec<Compute<T>>;
-  constexpr int half = kSumLanes<Compute<T>> / 2, used = known > 0 && known < half ? known : half;
-  Doubles<V> sums[used];
-#pragma GCC unroll 8
-  for (int k = 0; k < used; ++k) {
-    sums[k] = Doubles<V>::of(lane_of_few_rows<T, known, Term>(in, k, rows, stride, centre, partial));
-    if (k + half < (known > 0 ? known : rows)) {
-      sums[k] = sums[k] + Doubles<V>::of(lane_of_few_rows<T, known, Term>(in, k + half, rows, stride, centre, partial));
-    }
-  }
-#pragma GCC unroll 4
-  for (int step = half / 2; step > 0; step /= 2) {
-#pragma GCC unroll 4
-    for (int k = 0; k < step; ++k) {
-      if (k + step < used) sums[k] = sums[k] + sums[k + step];
-    }
-  }
-  return Doubles<V>::of(V(0)) + sums[0];  // as the sum of one block: no -0
-}
-template <class T, int known, class Term>
-void sum_few_rows(double* out, const StripState<Compute<T>>& state, const T* in, int64_t rows, int64_t columns,
-                  int64_t stride) {
-  using V = Vec<Compute<T>>;
-  int64_t c = 0;
-  for (; c + V::lanes <= columns; c += V::lanes) {
-    sum_of_few_rows<T, known, Term>(in + c, rows, stride, load_centre<Term>(state.centre + c), 0).store(out + c);
-  }
-  if (c < columns) {
-    const int64_t left = columns - c;
-    sum_of_few_rows<T, known, Term>(in + c, rows, stride, load_centre<Term>(state.centre + c), left)
-        .store(out + c, left);
-  }
-}
-
 // out[columns] = the sums down in[size][stride]; at most kSumStrip columns.
 template <class T, class Term>
 void sum_strip(double* out, StripState<Compute<T>>& state, const T* in, int64_t size, int64_t columns, int64_t stride) {
   using C = Compute<T>;
-  switch (size) {
-    case 1: return sum_few_rows<T, 1, Term>(out, state, in, size, columns, stride);
-    case 2: return sum_few_rows<T, 2, Term>(out, state, in, size, columns, stride);
-    case 3: return sum_few_rows<T, 3, Term>(out, state, in, size, columns, stride);
-    case 4: return sum_few_rows<T, 4, Term>(out, state, in, size, columns, stride);
-    case 5: return sum_few_rows<T, 5, Term>(out, state, in, size, columns, stride);
-    case 6: return sum_few_rows<T, 6, Term>(out, state, in, size, columns, stride);
-    case 7: return sum_few_rows<T, 7, Term>(out, state, in, size, columns, stride);
-    case 8: return sum_few_rows<T, 8, Term>(out, state, in, size, columns, stride);
-    default: break;
-  }
-  // Not where more rows than it has ways are in one set of the first-level cache: (9, 4096) 9 us so and 12 by steps, (12,
-  // 4096) 16 and 14, (32, 4096) 63 and 20.
-  const bool one_set = size > 10 && stride * int64_t(sizeof(T)) % 4096 == 0;
-  if (size >= kSumLanes<C> / 2 && size <= 2 * kSumLanes<C> && !one_set) {
-    return sum_few_rows<T, 0, Term>(out, state, in, size, columns, stride);
-  }
+  constexpr int64_t few = 2 * kSumLanes<C>;
+  if (size <= few) return sum_few_rows<T, Term>(out, state.centre, in, size, columns, stride);
   const bool is_far = size * stride * int64_t(sizeof(T)) > kFarBytes;
   const bool narrow = columns == stride && columns > 1 && columns <= kNarrow && size >= kSumBlock<C>;
   if (narrow && Term::has_centre) {
@@ -317,9 +214,17 @@ void sum_strip(double* out, StripState<Compute<T>>& state, const T* in, int64_t 
     for (int64_t row = start; row < end; row += kSumBlock<C>) {
       const int64_t rows = row + kSumBlock<C> < end ? kSumBlock<C> : end - row;
       const bool whole = rows == kSumBlock<C>;
-      if (narrow && whole) add_narrow_block<T, Term>(state, in + row * stride, columns);
-      else if (whole) add_block_by_rows<T, Term>(state, in + row * stride, columns, stride, is_far);
-      else add_block_of_columns<T, Term>(state, in + row * stride, rows, columns, stride);
+      const T* const block = in + row * stride;
+      if (narrow && whole) {
+        add_narrow_block<T, Term>(state, block, columns);
+      } else if (whole) {
+        add_block_by_rows<T, Term>(state, block, columns, stride, is_far);
+      } else if (rows > few) {
+        add_block_of_columns<T, Term>(state, block, rows, columns, stride);
+      } else {
+        sum_few_rows<T, Term>(state.sums[1], state.centre, block, rows, columns, stride);
+        for (int64_t c = 0; c < columns; ++c) state.sums[0][c] = state.sums[0][c] + state.sums[1][c];
+      }
     }
     for (int64_t c = 0; c < columns; ++c) out[c] = out[c] + state.sums[0][c];
   }

@@ -44,6 +44,25 @@ RUSTTORCH_INLINE double sum_of_row(const Source& source, int64_t n) {
   return ordered_sum<C>(source, n);
 }
 
+// Rows of `used` groups, as many at once as a Vec<double> has lanes.
+template <class T, int used>
+void sum_short_rows(double* out, const T* in, int64_t rows, int64_t size) {
+  using C = Compute<T>;
+  using D = Vec<double>;
+  const RowSource<T, Plain<Vec<C>>> source{in, Vec<C>(C(0))};
+  int64_t row = 0;
+  for (; row + D::lanes <= rows; row += D::lanes) {
+    D lanes[D::lanes];
+#pragma GCC unroll 8
+    for (int k = 0; k < D::lanes; ++k)
+      lanes[k] = lanes_of_block<C, used, used - 1>(source, (row + k) * size, (row + k + 1) * size);
+    (D(0.0) + reduce_add_rows(lanes)).store(out + row);  // as the sum of one block: no -0
+  }
+  for (; row < rows; ++row) {
+    out[row] = 0.0 + reduce_add(lanes_of_block<C, used, used - 1>(source, row * size, (row + 1) * size));
+  }
+}
+
 // out[rows], in [rows][size].
 template <class T>
 void sum_rows(double* out, const void* in, int64_t rows, int64_t size) {
@@ -52,10 +71,21 @@ void sum_rows(double* out, const void* in, int64_t rows, int64_t size) {
   constexpr int many = Vec<double>::lanes;
   const T* const from = static_cast<const T*>(in);
   int64_t row = 0;
-  for (; many > 1 && size >= kSumBlock<C> && row + many <= rows; row += many) {
+  switch ((size - 1) / kSumLanes<C>) {
+    case 0: return sum_short_rows<T, 1>(out, from, rows, size);
+    case 1: return sum_short_rows<T, 2>(out, from, rows, size);
+    case 2: return sum_short_rows<T, 3>(out, from, rows, size);
+    case 3: return sum_short_rows<T, 4>(out, from, rows, size);
+    case 4: return sum_short_rows<T, 5>(out, from, rows, size);
+    case 5: return sum_short_rows<T, 6>(out, from, rows, size);
+    case 6: return sum_short_rows<T, 7>(out, from, rows, size);
+    case 7: return sum_short_rows<T, 8>(out, from, rows, size);
+    default: break;
+  }
+  for (; many > 1 && row + many <= rows; row += many) {
     sums_of_rows<C>(Source{from, Vec<C>(C(0))}, row * size, size, size, out + row);
   }
-  for (; row < rows; ++row) out[row] = sum_of_row<C>(Source{from + row * size, Vec<C>(C(0))}, size);
+  for (; row < rows; ++row) out[row] = ordered_sum<C>(Source{from + row * size, Vec<C>(C(0))}, size);
 }
 
 // The sum of (x - centre)^2 over n elements; centre is the mean, rounded to the type of the deviations.

@@ -1,10 +1,11 @@
 // The order in which floating-point numbers are added, the same everywhere: on every ISA, for any number of threads, and
 // along rows and columns. Torch-free.
 //
-// float: element i belongs to group i / 16 mod 8 and lane i mod 16 of block i / 128. The groups of a block are added by
-// halves in float, three roundings; its 16 lanes by halves in double; and so the blocks: 64 of them to a piece, one after
-// the other, and the pieces. An error is at most 3 * 2^-24 * sum(|x|), and that of rounding the result.
-// double: the same with 8 lanes, blocks of 64 and pieces of 4096.
+// float: a block of 128 elements, the last one filled up with zeros to 16, 32, 64 or 128, is halved until one is left:
+// element i + element i + half. The first three halvings are in float, the others in double, and so are the blocks: 64 of
+// them to a piece, one after the other, and the pieces. An error is at most 3 * 2^-24 * sum(|x|), and that of rounding the
+// result. Below, element i of a block belongs to group i / 16 and lane i mod 16: first the groups are added, then the lanes.
+// double: the same in double, with 8 lanes, blocks of 64 and pieces of 4096.
 #pragma once
 #include <cstdint>
 
@@ -18,6 +19,12 @@ inline constexpr int kSumBlock = kSumLanes<C> * kSumGroups;
 // What one thread adds at once: pieces may be computed anywhere and are added in their order.
 template <class C>
 inline constexpr int64_t kSumPiece = int64_t(kSumBlock<C>) * kSumBlocks;
+// Halvings of the lanes of a block that are in float, where `used` groups have elements.
+template <class C, int used>
+inline constexpr int kFloatHalvings = sizeof(C) == sizeof(double) || used > 4 ? 0
+                                      : used > 2                              ? 1
+                                      : used > 1                              ? 2
+                                                                              : 3;
 
 // The sum of n squares of deviations from `mean`, from that of deviations from its value rounded to C. -infinity for float
 // where the deviations are below 6e-5 of the mean: the error of the mean itself, up to 3 * 2^-24, would cost the sum more
@@ -52,34 +59,56 @@ RUSTTORCH_INLINE V add_groups(const V (&v)[used]) {
 // A source of elements has
 //   V whole(i)      the values of elements [i, i + lanes)
 //   V part(i, n)    the first n of them, zeros after those
+// The first n lanes of v, halved until `live` are left; the others are anything.
+template <int n, int live, class V>
+RUSTTORCH_INLINE V fold_lanes(V v) {
+  if constexpr (n > live) return fold_lanes<n / 2, live>(add_halves<n>(v));
+  else return v;
+}
 // The block at i of elements up to `end`, of which groups [0, used) exist and [0, known) are whole: its lanes in double, added
-// by halves until they fill one vector; reduce_add goes on.
+// by halves until they fill one vector or less, then zeros; reduce_add goes on.
 template <class C, int used, int known, class Source>
 RUSTTORCH_INLINE Vec<double> lanes_of_block(const Source& source, int64_t i, int64_t end) {
   using V = Vec<C>;
-  constexpr int vectors = kSumLanes<C> / Vec<double>::lanes, each = V::lanes / Vec<double>::lanes;
-  Vec<double> lanes[vectors];
+  using D = Vec<double>;
+  constexpr int each = V::lanes / D::lanes, live = kSumLanes<C> >> kFloatHalvings<C, used>;
+  constexpr int vectors = live > V::lanes ? live / V::lanes : 1;  // that are left in float
+  V lanes[kSumLanes<C> / V::lanes];
   for (int p = 0; p < kSumLanes<C> / V::lanes; ++p) {
     V groups[used];
     for (int g = 0; g < used; ++g) {
       const int64_t first = i + g * kSumLanes<C> + p * V::lanes, left = end - first;
       groups[g] = g < known || left >= V::lanes ? source.whole(first) : left > 0 ? source.part(first, left) : V(C(0));
     }
-    Vec<double> parts[each];
-    to_doubles(add_groups(groups), parts);
-    for (int k = 0; k < each; ++k) lanes[p * each + k] = parts[k];
+    lanes[p] = add_groups(groups);
   }
-  for (int half = vectors / 2; half > 0; half /= 2) {
+  for (int half = kSumLanes<C> / V::lanes / 2; half >= vectors; half /= 2) {
     for (int k = 0; k < half; ++k) lanes[k] = lanes[k] + lanes[k + half];
   }
-  return lanes[0];
+  if constexpr (live < V::lanes) lanes[0] = fold_lanes<V::lanes, live>(lanes[0]);
+  D sums[vectors * each];
+  for (int p = 0; p < vectors; ++p) {
+    D parts[each];
+    to_doubles(lanes[p], parts);
+    for (int k = 0; k < each; ++k) sums[p * each + k] = parts[k];
+  }
+  for (int half = live / D::lanes / 2; half > 0; half /= 2) {
+    for (int k = 0; k < half; ++k) sums[k] = sums[k] + sums[k + half];
+  }
+  if constexpr (live < D::lanes) return select(first_lanes<double>(live), sums[0], D(0.0));
+  else return sums[0];
 }
 template <class C, class Source>
 RUSTTORCH_INLINE Vec<double> lanes_of_whole_block(const Source& source, int64_t i) {
   return lanes_of_block<C, kSumGroups, kSumGroups>(source, i, i);
 }
 template <class C, class Source>
-RUSTTORCH_INLINE Vec<double> lanes_of_last_block(const Source& source, int64_t i, int64_t end) {
+Vec<double> lanes_of_last_block(const Source& source, int64_t i, int64_t end) {
+  if constexpr (sizeof(C) < sizeof(double)) {
+    if (end - i <= kSumLanes<C>) return lanes_of_block<C, 1, 0>(source, i, end);
+    if (end - i <= 2 * kSumLanes<C>) return lanes_of_block<C, 2, 0>(source, i, end);
+    if (end - i <= 4 * kSumLanes<C>) return lanes_of_block<C, 4, 0>(source, i, end);
+  }
   return lanes_of_block<C, kSumGroups, 0>(source, i, end);
 }
 
@@ -119,7 +148,13 @@ RUSTTORCH_INLINE void sums_of_rows(const Source& source, int64_t first, int64_t 
       piece = piece + reduce_add_rows(lanes);
     }
     if (i < first + end) {
-      for (int k = 0; k < rows; ++k) lanes[k] = lanes_of_last_block<C>(source, i + k * step, first + end + k * step);
+      const bool is_long = first + end - i > kSumBlock<C> / 2;
+#pragma GCC unroll 8
+      for (int k = 0; k < rows; ++k) {
+        const int64_t from = i + k * step, to = first + end + k * step;
+        if (is_long) lanes[k] = lanes_of_block<C, kSumGroups, kSumGroups / 2>(source, from, to);
+        else lanes[k] = lanes_of_last_block<C>(source, from, to);
+      }
       piece = piece + reduce_add_rows(lanes);
     }
     total = total + piece;

@@ -44,6 +44,7 @@
 //   store_bytes(Mask<int32_t>, uint8_t* p)   a byte per lane, 1 or 0
 //   load_bytes<T>(const uint8_t* p)          -> Mask<T>, T = float or double: the bytes that are not zero
 // Across lanes (fixed order: halves, then halves of halves)
+//   add_halves<n>(v)                         Vec<float>: lane i + lane i + n / 2, i < n / 2; the other lanes are anything
 //   reduce_add(v) reduce_max(v)              reduce_max: any NaN gives NaN
 //   reduce_max_number(v)                     floating point; with a NaN anything
 //   reduce_add_rows(rows) reduce_max_number_rows(rows)   Vec of reduce_add(rows[k]), k < lanes; floating point

@@ -8,6 +8,12 @@ namespace rusttorch::RUSTTORCH_ISA {
 RUSTTORCH_INLINE Vec<float> swap_halves(Vec<float> v) { return Vec<float>(_mm256_permute2f128_ps(v.raw, v.raw, 1)); }
 RUSTTORCH_INLINE Vec<float> swap_pairs(Vec<float> v) { return Vec<float>(_mm256_permute_ps(v.raw, 0x4e)); }
 RUSTTORCH_INLINE Vec<float> swap_singles(Vec<float> v) { return Vec<float>(_mm256_permute_ps(v.raw, 0xb1)); }
+template <int n>
+RUSTTORCH_INLINE Vec<float> add_halves(Vec<float> v) {
+  if constexpr (n == 8) return v + swap_halves(v);
+  if constexpr (n == 4) return v + swap_pairs(v);
+  if constexpr (n == 2) return v + swap_singles(v);
+}
 RUSTTORCH_INLINE Vec<double> swap_halves(Vec<double> v) { return Vec<double>(_mm256_permute2f128_pd(v.raw, v.raw, 1)); }
 RUSTTORCH_INLINE Vec<double> swap_singles(Vec<double> v) { return Vec<double>(_mm256_permute_pd(v.raw, 5)); }
 RUSTTORCH_INLINE float reduce_add(Vec<float> v) {

@@ -37,6 +37,13 @@ RUSTTORCH_INLINE Vec<int64_t> swap_lanes_2(Vec<int64_t> v) {
 RUSTTORCH_INLINE Vec<int64_t> swap_lanes_1(Vec<int64_t> v) {
   return Vec<int64_t>(swap_lanes_2(Vec<int32_t>(v.raw)).raw);
 }
+template <int n>
+RUSTTORCH_INLINE Vec<float> add_halves(Vec<float> v) {
+  if constexpr (n == 16) return v + swap_lanes_8(v);
+  if constexpr (n == 8) return v + swap_lanes_4(v);
+  if constexpr (n == 4) return v + swap_lanes_2(v);
+  if constexpr (n == 2) return v + swap_lanes_1(v);
+}
 // Moves, not a masked store and a load: the load would wait for the store to leave the queue, 20 cycles.
 RUSTTORCH_INLINE float first_lane(Vec<float> v) { return _mm512_cvtss_f32(v.raw); }
 RUSTTORCH_INLINE double first_lane(Vec<double> v) { return _mm512_cvtsd_f64(v.raw); }

@@ -356,6 +356,11 @@ RUSTTORCH_INLINE Mask<double> load_bytes<double>(const uint8_t* p) {
   return Mask<double>(vtstq_u64(lanes, lanes));
 }
 
+template <int n>
+RUSTTORCH_INLINE Vec<float> add_halves(Vec<float> v) {
+  if constexpr (n == 4) return v + Vec<float>(vextq_f32(v.raw, v.raw, 2));
+  if constexpr (n == 2) return v + Vec<float>(vrev64q_f32(v.raw));
+}
 // Lane i + lane i + 2, then the two that are left.
 RUSTTORCH_INLINE float reduce_add(Vec<float> v) {
   const float32x2_t two = vadd_f32(vget_low_f32(v.raw), vget_high_f32(v.raw));

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <random>
 #include <vector>
 
@@ -75,6 +76,54 @@ TEST_P(Reduce, SumsAreNearAndRowsAgreeWithColumns) {
           ASSERT_LE(std::fabs(double(deviation - squares)), 8 * unit * double(squares) + 1e-30) << size;
         }
       }
+    }
+  }
+}
+
+// The order of summation.h, written down.
+double sum_in_order(const std::vector<float>& x) {
+  double total = 0, piece = 0;
+  const int64_t n = int64_t(x.size());
+  for (int64_t start = 0; start < n; start += 128) {
+    const int64_t count = std::min<int64_t>(128, n - start);
+    int64_t size = 16;
+    while (size < count) size *= 2;
+    std::vector<double> block(size);
+    std::copy_n(x.begin() + start, count, block.begin());
+    for (int64_t half = size / 2; half > 0; half /= 2) {
+      for (int64_t i = 0; i < half; ++i) {
+        if (half > size / 16) block[i] = float(block[i]) + float(block[i + half]);
+        else block[i] = block[i] + block[i + half];
+      }
+    }
+    piece += block[0];
+    if (start % 8192 == 8192 - 128 || count < 128 || start + 128 == n) total += piece, piece = 0;
+  }
+  return total;
+}
+
+// Rows, columns among others, columns that share one set of the cache, and few columns without gaps.
+TEST_P(Reduce, SumsAreAddedInTheDocumentedOrder) {
+  const KernelTable& k = kernels();
+  std::vector<int64_t> sizes(150);
+  std::iota(sizes.begin(), sizes.end(), 1);
+  for (const int64_t size : {8192 - 128, 8192, 8192 + 16, 8192 + 40, 17000}) sizes.push_back(size);
+  for (const int64_t size : sizes) {
+    std::vector<std::vector<double>> values;
+    for (int64_t c = 0; c < 20; ++c) values.push_back(random_numbers(size, uint32_t(size + c), c % 3));
+    std::vector<double> expected;
+    for (const std::vector<double>& column : values) {
+      const std::vector<float> row(column.begin(), column.end());
+      expected.push_back(sum_in_order(row));
+      double sum = 0;
+      k.sum_rows[kFloat32](&sum, row.data(), 1, size);
+      ASSERT_EQ(sum, expected.back()) << size;
+    }
+    for (const int64_t stride : {20, 23, 1024}) {
+      const Array matrix = columns_of(kFloat32, values, stride);
+      std::vector<double> sums(20);
+      k.sum_columns[kFloat32](sums.data(), matrix.data(), size, 20, stride);
+      ASSERT_EQ(sums, expected) << size << " rows " << stride << " apart";
     }
   }
 }
