@@ -1,7 +1,7 @@
-// The AVX-512 kernel table over emulated intrinsics, and a dispatcher that offers it, and the scalar one for comparison.
+// The AVX-512 kernel table over emulated intrinsics (CMakeLists.txt adds its kernels), and a dispatcher that offers it,
+// and the scalar one for comparison.
 #include "region_emulated.h"
 
-#define RUSTTORCH_INSTANCE template
 #include "isa_table.h"
 
 #include "dispatch.h"
