@@ -19,9 +19,11 @@ SOURCES = sorted(
     for path in (FOLDER / "csrc" / folder).glob("*.cpp")
 )
 # -g0: Python's own flags add -g, which doubles compile time. -fopenmp: without it at::parallel_for is serial; the
-# runtime is the libgomp that torch has loaded. -ffp-contract=off: FMA is written where it is meant.
+# runtime is the libgomp that torch has loaded. -ffp-contract=off: FMA is written where it is meant. -falign-loops: the
+# tile of a product runs 3 to 6 % slower on Zen 3 when its 116 bytes lie in three lines.
 COMPILE_FLAGS = [
     "-std=c++20", "-O3", "-g0", "-fopenmp", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden",
+    "-falign-loops=64",
 ]  # fmt: skip
 LINK_FLAGS = ["-fopenmp", "-Wl,-s"] if sys.platform == "linux" else []
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "../../csrc/ops/gemm_work.h"
+#include "../../csrc/ops/gemm_tasks.h"
 
 namespace rusttorch {
 namespace {
@@ -41,7 +41,7 @@ void add(const std::string& isa, const std::string& dtype, const std::string& la
       if (rows * k * columns < 1 << 20) {
         gemm_serial(p, dtype_index);
       } else {
-        GemmWork work(p, dtype_index, 1);
+        GemmTasks work(p, dtype_index, 1);
         memory.resize(work.memory_bytes());
         work.run(memory.data());
       }

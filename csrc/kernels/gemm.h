@@ -1,5 +1,5 @@
 // Products of matrices: c[rows][columns] = a[rows][k] b[k][columns]; integers wrap. What goes to which thread,
-// and how a product is cut into blocks for the caches, is the caller's (ops/gemm_work.h); here are the
+// and how a product is cut into blocks for the caches, is the caller's (ops/gemm_tasks.h); here are the
 // register tile (gemm_tile.h), packing and few rows.
 //
 // Every element of a product is one chain of fused multiply-adds over at most kGemmDepth (ops/gemm_problem.h) values of
@@ -24,6 +24,9 @@ struct GemmBlock {
   const void* bias;  // [columns], added to the product, or null
   bool accumulate;   // added to what is in c. Without it c is not read. Not together with a bias
   bool b_is_padded;  // the last panel has all its columns in memory
+  // What the caches fetch during the last panel: next_rows times next_bytes, next_stride bytes apart.
+  const void* next = nullptr;
+  int64_t next_rows = 0, next_bytes = 0, next_stride = 0;
 };
 
 // Index of a dtype in the rows of KernelTable: kFloat32, kFloat64, then these.

@@ -18,6 +18,18 @@ constexpr double kSmallProduct = 4 << 20;
 // Multiply-adds from which a thread packs: 100^3.
 constexpr double kPackedProduct = 1 << 20;
 
+// On `threads` threads, of which this is one.
+void run_tasks(const GemmProblem& p, int dtype, int64_t threads) {
+  GemmTasks tasks(p, dtype, threads);
+  Tensor memory;
+  if (tasks.memory_bytes() > 0) memory = empty_result({tasks.memory_bytes()}, at::kByte);
+  char* const data = memory.defined() ? static_cast<char*>(memory.data_ptr()) : nullptr;
+  if (threads == 1) return tasks.run(data);
+  at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) tasks.run(data);
+  });
+}
+
 int64_t threads_for(double nanoseconds) {
   if (is_forked_child() || at::in_parallel_region()) return 1;
   return std::clamp<int64_t>(static_cast<int64_t>(nanoseconds / kNanosecondsPerThread), 1, at::get_num_threads());
@@ -61,18 +73,8 @@ void run_turned(const GemmProblem& p, int dtype) {
   const double multiply_adds = static_cast<double>(p.rows) * static_cast<double>(p.columns) * static_cast<double>(p.k);
   const int64_t threads = threads_for(compute_cost(multiply_adds, dtype));
   if (threads == 1 && multiply_adds < kPackedProduct) return gemm_serial(p, dtype);
-  // Shared packing does not pay for small products, nor for few rows. Shares over it, GFLOP/s on AVX2: b by columns,
-  // (64|128,768)x(768,3072) 114 over 87, 151 over 126, (384,1024)x(1024,1024) 74 over 79; by rows, (16|32,3072)x(3072,768)
-  // 130 over 69, 108 over 69, (64,768)x(768,3072) 89 over 95.
-  const bool few_rows = p.rows <= (p.b_k_stride == 1 ? 256 : 48) && p.columns >= 64 * threads;
-  if (threads > 1 && (multiply_adds < kSmallProduct || few_rows)) return run_shares(p, dtype, threads);
-  GemmWork work(p, dtype, threads);
-  const Tensor memory = empty_result({work.memory_bytes()}, at::kByte);
-  char* const data = static_cast<char*>(memory.data_ptr());
-  if (threads == 1) return work.run(data);
-  at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) work.run(data);
-  });
+  if (threads > 1 && multiply_adds < kSmallProduct) return run_shares(p, dtype, threads);
+  run_tasks(p, dtype, threads);
 }
 
 }  // namespace
@@ -118,16 +120,7 @@ void run_gemm_batch(const GemmProblem& first, int64_t count, int64_t a_step, int
   // Of 8 x (512,512) TN 0.68 of MKL's speed without packing, 1.05 with; 4 x (128,128) 0.9 with packing.
   const bool packs = multiply_adds >= kSmallProduct && gemm_path(problem(0)) == GemmPath::tiles;
   for_each_range(count, cost, [&](int64_t begin, int64_t end) {
-    Tensor memory;
-    for (int64_t i = begin; i < end; ++i) {
-      if (!packs) {
-        gemm_serial(problem(i), dtype);
-        continue;
-      }
-      GemmWork work(problem(i), dtype, 1);
-      if (!memory.defined()) memory = empty_result({work.memory_bytes()}, at::kByte);
-      work.run(static_cast<char*>(memory.data_ptr()));
-    }
+    for (int64_t i = begin; i < end; ++i) packs ? run_tasks(problem(i), dtype, 1) : gemm_serial(problem(i), dtype);
   });
 }
 

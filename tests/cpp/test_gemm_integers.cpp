@@ -2,7 +2,7 @@
 #include <random>
 #include <vector>
 
-#include "../../csrc/ops/gemm_work.h"
+#include "../../csrc/ops/gemm_tasks.h"
 #include "isa_test.h"
 
 namespace rusttorch::test {
@@ -37,7 +37,7 @@ void check(int64_t rows, int64_t k, int64_t columns, int layout) {
   if (rows * k * columns < 1 << 18) {
     gemm_serial(p.with_short_side_first(), dtype);
   } else {
-    GemmWork work(p, dtype, 1);
+    GemmTasks work(p, dtype, 1);
     std::vector<char> memory(work.memory_bytes());
     work.run(memory.data());
   }
