@@ -17,38 +17,25 @@ from torch.overrides import handle_torch_function, has_torch_function
 from torchext import _C
 from torchext._registry import drop_in, linear_classes
 from torchext.functional._entropy import cross_entropy
+from torchext.functional.products import addmm, linear, mm
 
 __all__ = ["linear_cross_entropy"]
 
-# Logits exist for one chunk of rows at a time, in one buffer, where their gradient replaces them: an eleventh of all
-# logits, in whole tiles of the products' kernels, but 32 rows or more, so that they stay products of matrices. Every
-# chunk reads both matrices once more and reads and writes the gradient of the weight.
-_CHUNKS = 11
+# Logits exist for one chunk of rows at a time, in one buffer, where their gradient replaces them: with what the
+# products pack, a tenth of all logits, in whole tiles of the products' kernels, but 32 rows or more, so that they stay
+# products of matrices. Every chunk reads both matrices once more and reads and writes the gradient of the weight.
+_PART = 1 / 10.25
+_PACKED = 1408  # bytes of each thread for each row of a chunk: csrc/ops/gemm_tasks.h
 _TILE = 16
 _SMALLEST_CHUNK = 32
 # Bytes of logits from which on chunks are made. Below, memory is no concern, and whole products are faster.
 _WORTHWHILE = 64 << 20
 
 
-def _chunk_rows(rows: int) -> int:
-    """Rows of a chunk: the fewest chunks whose buffer stays below a tenth of all logits."""
-    fewest = -(-rows // _CHUNKS)
-    whole_tiles = -(-fewest // _TILE) * _TILE
-    return max(_SMALLEST_CHUNK, whole_tiles if whole_tiles * 10.25 < rows else fewest)
-
-
-def _chunk_of_logits(x: Tensor, linear_weight: Tensor, linear_bias: Tensor | None) -> Tensor:
-    """F.linear. (96, 384) by (50257, 384) float32 takes 38 ms in it and 21 to 26 in oneDNN on two Zen 4 cores."""
-    if (
-        x.dtype == torch.float32
-        and torch.backends.mkldnn.is_available()
-        and torch.backends.mkldnn.enabled
-        and linear_weight.is_contiguous()
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    ):
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(x.contiguous(), linear_weight, linear_bias, "none", [], "")
-        return product
-    return F.linear(x, linear_weight, linear_bias)
+def _chunk_rows(rows: int, row_bytes: int) -> int:
+    """Rows of a chunk, of `rows` rows of logits."""
+    most = int(rows * row_bytes * _PART / (row_bytes + torch.get_num_threads() * _PACKED))
+    return max(_SMALLEST_CHUNK, most // _TILE * _TILE or most)
 
 
 def _reference(
@@ -66,7 +53,7 @@ class _Chunked(torch.autograd.Function):
         weight: Tensor | None, reduction: str, ignore_index: int, label_smoothing: float,
     ) -> Tensor:  # fmt: skip
         rows, classes = input.shape[0], linear_weight.shape[0]
-        chunk = _chunk_rows(rows)
+        chunk = _chunk_rows(rows, classes * input.element_size())
         needs = ctx.needs_input_grad[:2] + ctx.needs_input_grad[3:4]
         grads = [
             torch.empty_like(tensor) if wanted and tensor is not None else None
@@ -87,14 +74,14 @@ class _Chunked(torch.autograd.Function):
         for start in range(0, rows, chunk):
             x = input[start : start + chunk]
             logits = None  # before the next ones are made
-            logits = _chunk_of_logits(x, linear_weight, linear_bias)
+            logits = linear(x, linear_weight, linear_bias)
             total += _C.entropy_in_place(
                 logits, target[start : start + chunk], weight, scale, ignore_index, label_smoothing
             )
             if grads[0] is not None:
-                torch.mm(logits, linear_weight, out=grads[0][start : start + chunk])
+                mm(logits, linear_weight, out=grads[0][start : start + chunk])
             if grads[1] is not None:
-                torch.addmm(grads[1], logits.t(), x, beta=int(start > 0), out=grads[1])
+                addmm(grads[1], logits.t(), x, beta=int(start > 0), out=grads[1])
             if grads[2] is not None:
                 sums = logits.sum(0)
                 grads[2] = grads[2].add_(sums) if start else sums
