@@ -2,7 +2,8 @@
 
 Each product is timed as torch does it, as torch does it with torchext's pool installed (its results then cost no page
 faults), and by torchext, pooled too; in turns, whose order reverses every round. "limit" is the time that the product
-cannot go below: its multiply-adds at the rate of the FMA loop, or its bytes at the rate of the triad, over torchext's.
+cannot go below: its multiply-adds at the rate of a loop of them, or its bytes at the rate of the triad, or of reading
+alone where next to nothing is written, over torchext's.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import statistics
 import sys
 import timeit
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import gelu, linear
@@ -25,9 +26,17 @@ from torchext._bench_report import geometric_mean
 TRAINING = ((1024, 384, 1536), (1024, 1536, 384), (512, 768, 3072), (1024, 384, 50257))
 SQUARES = (1024, 2048)
 SMALL = (16, 32, 64, 128)
-DTYPES = {"double": torch.float64}  # of groups, for the rate of multiply-adds
 Call = Callable[[], Any]
-Product = tuple[str, Call, Call, int, int]  # label, torch, torchext, multiply-adds, bytes
+
+
+class Product(NamedTuple):
+    label: str
+    stock: Call
+    own: Call
+    work: int  # multiply-adds
+    moved: int  # bytes, read and written
+    written: int
+    dtype: torch.dtype = torch.float32
 
 
 def operand(rows: int, columns: int, turned: bool, dtype: torch.dtype) -> torch.Tensor:
@@ -38,9 +47,10 @@ def operand(rows: int, columns: int, turned: bool, dtype: torch.dtype) -> torch.
 
 def product(rows: int, k: int, columns: int, layout: str = "NN", dtype: torch.dtype = torch.float32) -> Product:
     a, b = operand(rows, k, layout[0] == "T", dtype), operand(k, columns, layout[1] == "T", dtype)
-    moved = a.nbytes + b.nbytes + rows * columns * a.itemsize
+    written = rows * columns * a.itemsize
+    moved = a.nbytes + b.nbytes + written
     label = f"({rows},{k})x({k},{columns}) {layout}"
-    return label, lambda: torch.mm(a, b), lambda: torchext.mm(a, b), rows * k * columns, moved
+    return Product(label, lambda: torch.mm(a, b), lambda: torchext.mm(a, b), rows * k * columns, moved, written, dtype)
 
 
 def training_layouts(rows: int, k: int, columns: int) -> list[Product]:
@@ -55,9 +65,11 @@ def training_layouts(rows: int, k: int, columns: int) -> list[Product]:
 def batched(count: int, rows: int, k: int, columns: int, layout: str = "NN") -> Product:
     a = torch.randn(count, k, rows).mT if layout[0] == "T" else torch.randn(count, rows, k)
     b = torch.randn(count, columns, k).mT if layout[1] == "T" else torch.randn(count, k, columns)
-    moved = a.nbytes + b.nbytes + count * rows * columns * 4
+    written = count * rows * columns * 4
+    moved = a.nbytes + b.nbytes + written
     label = f"{count} x ({rows},{k})x({k},{columns}) {layout}"
-    return label, lambda: torch.bmm(a, b), lambda: torchext.bmm(a, b), count * rows * k * columns, moved
+    work = count * rows * k * columns
+    return Product(label, lambda: torch.bmm(a, b), lambda: torchext.bmm(a, b), work, moved, written)
 
 
 def linears(rows: int, k: int, columns: int) -> list[Product]:
@@ -75,10 +87,11 @@ def linears(rows: int, k: int, columns: int) -> list[Product]:
     def ours(x: torch.Tensor, w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return torchext.linear_act(x, w, b, "gelu")
 
-    work, moved, label = rows * k * columns, x.nbytes + w.nbytes + grad_output.nbytes, f"({rows},{k},{columns})"
+    work, written, label = rows * k * columns, grad_output.nbytes, f"({rows},{k},{columns})"
+    moved = x.nbytes + w.nbytes + written
     return [
-        (f"linear + gelu {label}", lambda: stock(x, w, b), lambda: ours(x, w, b), work, moved),
-        (f"  and its backward {label}", both(stock), both(ours), 3 * work, 3 * moved),
+        Product(f"linear + gelu {label}", lambda: stock(x, w, b), lambda: ours(x, w, b), work, moved, written),
+        Product(f"  and its backward {label}", both(stock), both(ours), 3 * work, 3 * moved, 3 * written),
     ]
 
 
@@ -141,7 +154,7 @@ def groups() -> dict[str, list[Callable[[], list[Product]]]]:
 
 def measure(entry: Product, rounds: int, seconds: float) -> tuple[float, float, float, float]:
     """Median seconds of torch, of torch pooled, of torchext pooled, and the spread of the last."""
-    _, stock, own, _, _ = entry
+    stock, own = entry.stock, entry.own
     timers = {"torch": timeit.Timer(stock), "pooled": timeit.Timer(stock), "torchext": timeit.Timer(own)}
 
     def enter(name: str) -> None:
@@ -192,12 +205,13 @@ def main() -> None:
         for build in known[name]:
             for entry in build():
                 stock, kept, own, spread = measure(entry, options.rounds, options.seconds)
-                label, _, _, work, moved = entry
-                limit = _bench_limits.seconds(moved, work, DTYPES.get(name, torch.float32), _bench_limits.FORWARD["mm"])
+                limit = _bench_limits.seconds(
+                    entry.moved, entry.work, entry.dtype, _bench_limits.FORWARD["mm"], entry.written
+                )
                 ratios.append((stock / own, kept / own))
                 print(
-                    f"{label:34} {stock * 1e6:9.1f} {kept * 1e6:9.1f} {own * 1e6:9.1f} {spread:6.0%} "
-                    f"{2 * work / own / 1e9:7.1f} {stock / own:6.2f} {kept / own:7.2f} {limit / own:5.0%}"
+                    f"{entry.label:34} {stock * 1e6:9.1f} {kept * 1e6:9.1f} {own * 1e6:9.1f} {spread:6.0%} "
+                    f"{2 * entry.work / own / 1e9:7.1f} {stock / own:6.2f} {kept / own:7.2f} {limit / own:5.0%}"
                     f"{'  LOSES' if kept / own < 0.95 else ''}",
                     flush=True,
                 )

@@ -108,25 +108,25 @@ def test_transforms_and_compile():
 
 
 def test_any_number_of_threads():
-    """The products are the library's, which promises no bits."""
     x, weight, target, bias = problem(3000, 16, 50)
     results = []
     for threads in (1, 2, 3):
         torch.set_num_threads(threads)
         results.append(run(torchext.linear_cross_entropy, x, weight, target, bias))
     for other in results[1:]:
-        torch.testing.assert_close(other, results[0], rtol=1e-5, atol=1e-7)
+        for one, first in zip(other, results[0], strict=True):
+            assert_same_bits(one, first)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_memory(reduction):
+def test_memory(reduction, dtype):
     """Forward and backward need less than a tenth of the logits beside the gradients themselves."""
     rows, features, classes = 4096, 32, 2048
     x, weight, target, _ = problem(rows, features, classes)
-    x.requires_grad_()
-    weight.requires_grad_()
-    logits = rows * classes * 4
-    gradients = (x.numel() + weight.numel()) * 4
+    x, weight = x.to(dtype).requires_grad_(), weight.to(dtype).requires_grad_()
+    logits = rows * classes * x.element_size()
+    gradients = (x.numel() + weight.numel()) * x.element_size()
 
     def peak(function) -> int:
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:

@@ -203,7 +203,7 @@ def _limit(cell: Cell, args: tuple[Any, ...], out: Tensor, backward: bool) -> fl
         inputs = min(inputs, 64 * args[1].numel() + _bench_limits.tensor_bytes(args[1]))
     output = _bench_limits.tensor_bytes(out) if cell.family != "dropout" else inputs
     variant = _bench_limits.variant(cell.name, cell.kwargs)
-    limit = _bench_limits.seconds(inputs + output, elements, args[0].dtype, _bench_limits.FORWARD.get(variant))
+    limit = _bench_limits.seconds(inputs + output, elements, args[0].dtype, _bench_limits.FORWARD.get(variant), output)
     if backward:
         gradients = _bench_limits.tensor_bytes(*differentiable(args))
         if cell.name == "nll_loss":  # its gradient is made from the targets alone
@@ -248,7 +248,7 @@ def chain(sizes: list[int], dtypes: list[torch.dtype], repeats: int) -> list[Cel
             cell.spread = max(spread(values) for values in samples.values())
             cell.agrees = _agree(stock(*args), candidates["torchext"](*args))
             # The compiled chain reads x once and writes a scalar.
-            cell.limit = _bench_limits.seconds(_bench_limits.tensor_bytes(*args), size, dtype, None)
+            cell.limit = _bench_limits.seconds(_bench_limits.tensor_bytes(*args), size, dtype, None, 4)
             results.append(cell)
             progress.show(len(results), f"chain {dtype} {size}")
     return results

@@ -1,10 +1,12 @@
 """The machine's limits, measured in the same run as the operators: what no implementation can go below.
 
-limit = max(bytes that must move / triad bandwidth, vector arithmetic / its rate, divisions / their rate)
+limit = max(bytes that must move / bandwidth, vector arithmetic / its rate, divisions / their rate)
         + the call of an empty kernel (backward: + the engine's way to an empty node)
 
-The triad has the footprint and the number of threads of the operation, in the faster of its two forms: ordinary stores
-(wins in cache) or streaming stores (wins in memory). The limit is taken for one thread and for all of them, the empty
+The bandwidth is that of a triad with the footprint and the number of threads of the operation, in the faster of its two
+forms: ordinary stores (wins in cache) or streaming stores (wins in memory). Where next to nothing is written, it is
+that of reading alone, in the faster of one and four streams for each of two arrays: a core has few reads from memory
+under way. The limit is taken for one thread and for all of them, the empty
 call including the waking of those threads, and the smaller time counts.
 """
 
@@ -155,6 +157,21 @@ def triad_rate(footprint: int, threads: int) -> float:
 
 
 @functools.cache
+def _read_rate(half_octave: int, threads: int) -> float:
+    floats = max(64, round(2 ** (half_octave / 2)) // 8)  # two arrays of float32
+    return max(float(_C.limits_read(floats, threads, streams, 30)) for streams in (1, 4))
+
+
+def read_rate(footprint: int, threads: int) -> float:
+    return _read_rate(round(2 * math.log2(max(footprint, 1))), threads)
+
+
+@functools.cache
+def integer_rate(threads: int) -> float:
+    return float(_C.limits_integer(threads))
+
+
+@functools.cache
 def empty_call_seconds(threads: int) -> float:
     tensor = torch.ones(64)
     timer = timeit.Timer("call(tensor, threads)", globals={"call": _C.empty_call, "tensor": tensor, "threads": threads})
@@ -170,16 +187,19 @@ def engine_seconds() -> float:
     return (min(whole.repeat(repeat=20, number=300)) - min(view.repeat(repeat=20, number=300))) / 300
 
 
-def seconds(footprint: int, elements: int, dtype: torch.dtype, work: Work | None) -> float:
-    """The limit of one operator call that moves `footprint` bytes; without `work`, of the movement alone."""
+def seconds(footprint: int, elements: int, dtype: torch.dtype, work: Work | None, written: int | None = None) -> float:
+    """The limit of one operator call that moves `footprint` bytes, of which it writes `written` (None: a good part);
+    without `work`, of the movement alone."""
     lanes = _C.limits_lanes() // (2 if dtype.itemsize == 8 else 1)
     vectors = elements / lanes
+    bandwidth = read_rate if written is not None and written <= footprint / 16 else triad_rate
+    arithmetic_rate = integer_rate if dtype == torch.int32 else fma_rate
     best = math.inf
     for threads in {1, torch.get_num_threads()}:
-        moving = footprint / triad_rate(footprint, threads)
+        moving = footprint / bandwidth(footprint, threads)
         computing = 0.0
         if work is not None:
-            computing = vectors * max(work.arithmetic / fma_rate(threads), work.divisions / divide_rate(threads))
+            computing = vectors * max(work.arithmetic / arithmetic_rate(threads), work.divisions / divide_rate(threads))
         best = min(best, max(moving, computing) + empty_call_seconds(threads))
     return best
 
@@ -189,8 +209,10 @@ def describe() -> str:
     threads = torch.get_num_threads()
     sizes = {"48 KiB": 48 << 10, "768 KiB": 768 << 10, "12 MiB": 12 << 20, "192 MiB": 192 << 20}
     triads = ", ".join(f"{label} {triad_rate(size, threads) / 1e9:.0f}" for label, size in sizes.items())
+    reads = ", ".join(f"{read_rate(size, threads) / 1e9:.0f}" for size in sizes.values())
     return (
-        f"Limits with {threads} threads: triad GB/s {triads}; {fma_rate(threads) / 1e9:.1f} G multiply-adds/s and "
-        f"{divide_rate(threads) / 1e9:.2f} G divisions/s,\neach of {_C.limits_lanes()} float32 lanes; empty call "
+        f"Limits with {threads} threads: triad GB/s {triads}; reading {reads};\n{fma_rate(threads) / 1e9:.1f} G "
+        f"multiply-adds/s, {integer_rate(threads) / 1e9:.1f} G of int32 and {divide_rate(threads) / 1e9:.2f} G "
+        f"divisions/s, each of {_C.limits_lanes()} float32 lanes;\nempty call "
         f"{empty_call_seconds(1) * 1e6:.2f} us (1 thread), {empty_call_seconds(threads) * 1e6:.2f} us ({threads})"
     )

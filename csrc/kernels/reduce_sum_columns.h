@@ -1,10 +1,10 @@
 // Sums down columns, in the order of summation.h: a column gives the bits of a row of the same values. Included by
 // reduce.h.
 //
-// A strip of columns goes through a whole block of 128 rows in the order of the rows (add_block_by_rows), and adds up to
-// 32 rows in registers (sum_few_rows). Between these, an incomplete block takes eight steps, each of two lanes, k and k + 8:
-// 16 rows at once. The lanes are added by halves as soon as both halves are there, so three partial sums per column wait on
-// the stack; steps in the order 0, 4, 2, 6, 1, 5, 3, 7 make that possible.
+// A strip of columns goes through a whole block of 128 rows in the order of the rows (add_block_by_rows), and adds up
+// to 32 rows in registers (sum_few_rows). Between these, an incomplete block takes eight steps, each of two lanes, k
+// and k + 8: 16 rows at once. The lanes are added by halves as soon as both halves are there, so three partial sums per
+// column wait on the stack; steps in the order 0, 4, 2, 6, 1, 5, 3, 7 make that possible.
 #pragma once
 #include "reduce_sum_few_rows.h"
 
@@ -39,7 +39,8 @@ RUSTTORCH_INLINE Vec<Compute<T>> sum_of_lane(const T* in, int64_t step, Vec<Comp
 }
 
 // Two lanes, the first of them at `in`, of one vector of columns; their sum is in float if `short_block`. Level 0 to
-// depth - 1 are filled; the sum is added to the last `merges` of them, the latest first, and takes the place of the earliest.
+// depth - 1 are filled; the sum is added to the last `merges` of them, the latest first, and takes the place of the
+// earliest.
 template <class T, int first, int second, int vectors, class Term>
 RUSTTORCH_INLINE void add_pair_of_columns(StripState<Compute<T>>& state, const T* in, int64_t stride, int64_t column,
                                           int64_t partial, int depth, int merges, bool short_block) {
@@ -115,10 +116,10 @@ void add_block_of_columns(StripState<Compute<T>>& state, const T* in, int64_t ro
   }
 }
 
-// A whole block in the order of its rows, four groups at once: the even ones, then the odd ones. All eight, as the steps
-// above read them, are in one set of the first-level cache where the row length is a power of two: (1024, 1024) takes 300
-// us that way, 100 this way; four times two groups 125. Of other lengths, both take as long. From memory (is_far) the next
-// rows are fetched: (4096, 4096) 6.6 ms, 8.7 without.
+// A whole block in the order of its rows, four groups at once: the even ones, then the odd ones. All eight, as the
+// steps above read them, are in one set of the first-level cache where the row length is a power of two: (1024, 1024)
+// takes 300 us that way, 100 this way; four times two groups 125. Of other lengths, both take as long. From memory
+// (is_far) the next rows are fetched: (4096, 4096) 6.6 ms, 8.7 without.
 template <class T, bool odd, class Term>
 RUSTTORCH_INLINE void add_half_of_lane(Compute<T>* lane, const T* in, int64_t step, Vec<Compute<T>> centre,
                                        int64_t partial) {

@@ -47,8 +47,8 @@ RUSTTORCH_INLINE Vec<Compute<T>> load_columns(const T* from, int64_t partial) { 
 }
 
 // Columns of up to two groups, everything in registers, where the steps of a block would have three partial sums wait:
-// (9, 100000) and (16, 100000) took 1.4 and 1.1 times as long that way, but (64, 4096) 0.8 times. `most`: the number of rows, at most 8, or 16 or 32
-// for 9 rows to as many. Lanes without a row are left out.
+// (9, 100000) and (16, 100000) took 1.4 and 1.1 times as long that way, but (64, 4096) 0.8 times. `most`: the number of
+// rows, at most 8, or 16 or 32 for 9 rows to as many. Lanes without a row are left out.
 template <class T, int most, class Term>
 RUSTTORCH_INLINE Vec<Compute<T>> lane_of_few_rows(const T* in, int64_t lane, int64_t rows, int64_t stride,
                                                   Vec<Compute<T>> centre, int64_t partial) {
@@ -102,7 +102,8 @@ void sum_few_rows_of(double* out, const Compute<T>* centre, const T* in, int64_t
     sum_of_few_rows<T, most, Term>(in + c, rows, stride, load_centre<Term>(centre + c), left).store(out + c, left);
   }
 }
-// Rows that all fall into one set of the first-level cache, which has 8 ways or more, are copied, few columns at a time.
+// Rows that all fall into one set of the first-level cache, which has 8 ways or more, are copied, few columns at a
+// time.
 template <class T, int most, class Term>
 void sum_copied_rows(double* out, const Compute<T>* centre, const T* in, int64_t rows, int64_t columns,
                      int64_t stride) {

@@ -1,11 +1,11 @@
-// The order in which floating-point numbers are added, the same everywhere: on every ISA, for any number of threads, and
-// along rows and columns. Torch-free.
+// The order in which floating-point numbers are added, the same everywhere: on every ISA, for any number of threads,
+// and along rows and columns. Torch-free.
 //
 // float: a block of 128 elements, the last one filled up with zeros to 16, 32, 64 or 128, is halved until one is left:
-// element i + element i + half. The first three halvings are in float, the others in double, and so are the blocks: 64 of
-// them to a piece, one after the other, and the pieces. An error is at most 3 * 2^-24 * sum(|x|), and that of rounding the
-// result. Below, element i of a block belongs to group i / 16 and lane i mod 16: first the groups are added, then the lanes.
-// double: the same in double, with 8 lanes, blocks of 64 and pieces of 4096.
+// element i + element i + half. The first three halvings are in float, the others in double, and so are the blocks: 64
+// of them to a piece, one after the other, and the pieces. An error is at most 3 * 2^-24 * sum(|x|), and that of
+// rounding the result. Below, element i of a block belongs to group i / 16 and lane i mod 16: first the groups are
+// added, then the lanes. double: the same in double, with 8 lanes, blocks of 64 and pieces of 4096.
 #pragma once
 #include <cstdint>
 
@@ -26,9 +26,9 @@ inline constexpr int kFloatHalvings = sizeof(C) == sizeof(double) || used > 4 ? 
                                       : used > 1                              ? 2
                                                                               : 3;
 
-// The sum of n squares of deviations from `mean`, from that of deviations from its value rounded to C. -infinity for float
-// where the deviations are below 6e-5 of the mean: the error of the mean itself, up to 3 * 2^-24, would cost the sum more
-// than 1e-5 of its value, and that of its rounding all of it.
+// The sum of n squares of deviations from `mean`, from that of deviations from its value rounded to C. -infinity for
+// float where the deviations are below 6e-5 of the mean: the error of the mean itself, up to 3 * 2^-24, would cost the
+// sum more than 1e-5 of its value, and that of its rounding all of it.
 template <class C>
 inline double squares_about(double mean, double squares, int64_t n) {
   const double error = mean - double(C(mean));
@@ -56,17 +56,17 @@ RUSTTORCH_INLINE V add_groups(const V (&v)[used]) {
   if constexpr (used == 8) return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
 }
 
-// A source of elements has
-//   V whole(i)      the values of elements [i, i + lanes)
-//   V part(i, n)    the first n of them, zeros after those
 // The first n lanes of v, halved until `live` are left; the others are anything.
 template <int n, int live, class V>
 RUSTTORCH_INLINE V fold_lanes(V v) {
   if constexpr (n > live) return fold_lanes<n / 2, live>(add_halves<n>(v));
   else return v;
 }
-// The block at i of elements up to `end`, of which groups [0, used) exist and [0, known) are whole: its lanes in double, added
-// by halves until they fill one vector or less, then zeros; reduce_add goes on.
+// A source of elements has
+//   V whole(i)      the values of elements [i, i + lanes)
+//   V part(i, n)    the first n of them, zeros after those
+// The block at i of elements up to `end`, of which groups [0, used) exist and [0, known) are whole: its lanes in
+// double, added by halves until they fill one vector or less, then zeros; reduce_add goes on.
 template <class C, int used, int known, class Source>
 RUSTTORCH_INLINE Vec<double> lanes_of_block(const Source& source, int64_t i, int64_t end) {
   using V = Vec<C>;
@@ -132,8 +132,8 @@ RUSTTORCH_INLINE double ordered_sum(const Source& source, int64_t n) {
 
 // The same sums of rows of n elements that start `step` apart, as many at once as a Vec<double> has lanes. Memory
 // answers several streams faster than one: 16 Mi elements on two Zen 3 cores 23 to 26 GB/s, 19 row by row; from the
-// second-level cache 75 over 65. Worse than one row: streams 8 KiB apart within a piece, their lines in turns (15), and these
-// rows in a loop that is not unrolled (12).
+// second-level cache 75 over 65. Worse than one row: streams 8 KiB apart within a piece, their lines in turns (15), and
+// these rows in a loop that is not unrolled (12).
 template <class C, class Source>
 RUSTTORCH_INLINE void sums_of_rows(const Source& source, int64_t first, int64_t step, int64_t n, double* sums) {
   constexpr int rows = Vec<double>::lanes;

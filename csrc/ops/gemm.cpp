@@ -35,8 +35,8 @@ int64_t threads_for(double nanoseconds) {
   return std::clamp<int64_t>(static_cast<int64_t>(nanoseconds / kNanosecondsPerThread), 1, at::get_num_threads());
 }
 
-// Columns of b go to threads; each element of b is used once, or a few times. In one range each: in chunks of 32 columns
-// (1,20000)x(20000,500) took 2.3 times as long, because every row begins anew.
+// Columns of b go to threads; each element of b is used once, or a few times. In one range each: in chunks of 32
+// columns (1,20000)x(20000,500) took 2.3 times as long, because every row begins anew.
 void run_few_rows(const GemmProblem& p, int dtype, GemmPath path) {
   const int64_t size = gemm_element_size(dtype);
   const double cost = std::max(static_cast<double>(p.k * size) / kBytesPerNanosecond,
@@ -45,8 +45,8 @@ void run_few_rows(const GemmProblem& p, int dtype, GemmPath path) {
                  [&](int64_t begin, int64_t end) { gemm_serial(p.columns_from(begin, end, size), dtype, path); });
 }
 
-// A few columns of b, copied, make dot products of what would read a with many rows at once. (768,3072)x(3072,2): 1590 us
-// without on AVX2, 430 with.
+// A few columns of b, copied, make dot products of what would read a with many rows at once. (768,3072)x(3072,2): 1590
+// us without on AVX2, 430 with.
 bool wants_columns_of_b(const GemmProblem& p) {
   return p.columns <= kMostDotRows && p.rows >= 64 && p.a_k_stride == 1 && p.b_k_stride != 1 && !p.bias &&
          !p.activation;
@@ -120,7 +120,10 @@ void run_gemm_batch(const GemmProblem& first, int64_t count, int64_t a_step, int
   // Of 8 x (512,512) TN 0.68 of MKL's speed without packing, 1.05 with; 4 x (128,128) 0.9 with packing.
   const bool packs = multiply_adds >= kSmallProduct && gemm_path(problem(0)) == GemmPath::tiles;
   for_each_range(count, cost, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) packs ? run_tasks(problem(i), dtype, 1) : gemm_serial(problem(i), dtype);
+    for (int64_t i = begin; i < end; ++i) {
+      if (packs) run_tasks(problem(i), dtype, 1);
+      else gemm_serial(problem(i), dtype);
+    }
   });
 }
 

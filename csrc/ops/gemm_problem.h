@@ -7,8 +7,9 @@
 
 namespace rusttorch {
 
-// Most rows of the kernels that read b once, where it is; of a b that comes from memory, more. Over tiles that read it in
-// pieces, b from memory, GFLOP/s on AVX2: (16|32,768)x(768,3072) 59 over 30, 46 over 39; (48,768)x(768,3072) 44 over 52.
+// Most rows of the kernels that read b once, where it is; of a b that comes from memory, more. Over tiles that read it
+// in pieces, b from memory, GFLOP/s on AVX2: (16|32,768)x(768,3072) 59 over 30, 46 over 39; (48,768)x(768,3072) 44 over
+// 52.
 inline constexpr int64_t kMostDotRows = 4, kMostFewRows = 8, kMostFewRowsOfMuch = 32, kMuch = 1 << 20;
 
 // c[rows][columns] = a[rows][k] b[k][columns], + bias[columns] or + c. Strides in elements; the columns of c are
@@ -52,8 +53,8 @@ struct GemmProblem {
   }
 };
 
-// Most values of k that one chain adds. The same for every ISA and machine, because it decides the bits. Shorter chains err
-// less, longer ones leave c alone for longer: mean error of K = 4096 over that of MKL with 512 1.5.
+// Most values of k that one chain adds. The same for every ISA and machine, because it decides the bits. Shorter chains
+// err less, longer ones leave c alone for longer: mean error of K = 4096 over that of MKL with 512 1.5.
 inline constexpr int64_t kGemmDepth = 384;
 
 inline int64_t gemm_element_size(int dtype) { return dtype == kFloat32 || dtype == kGemmInt32 ? 4 : 8; }
@@ -61,8 +62,8 @@ inline int64_t gemm_pieces(int64_t n, int64_t piece) { return (n + piece - 1) / 
 // Blocks of k, all but the last equally long.
 inline int64_t gemm_depth(int64_t k) { return gemm_pieces(k, gemm_pieces(k, kGemmDepth)); }
 
-// How one thread computes: tiles; so few rows that b is read once and not packed (the same bits); dot products of few rows
-// and of columns that are contiguous along k, too (their own order).
+// How one thread computes: tiles; so few rows that b is read once and not packed (the same bits); dot products of few
+// rows and of columns that are contiguous along k, too (their own order).
 enum class GemmPath { tiles, few_rows, dots };
 inline GemmPath gemm_path(const GemmProblem& p) {
   if (p.rows <= kMostDotRows && p.a_k_stride == 1 && p.b_k_stride == 1) return GemmPath::dots;
@@ -71,10 +72,10 @@ inline GemmPath gemm_path(const GemmProblem& p) {
   return few ? GemmPath::few_rows : GemmPath::tiles;
 }
 
-// a is read where it is if its rows are contiguous, unless its tiles would fall into the same few sets of the caches. Direct
-// over packed, GFLOP/s: 1024 x 1536 (rows 6 KiB apart) 220 over 212; rows a multiple of 4 KiB apart: 1024 x 1024 173 over
-// 203, 512 x 3072 188 over 206. By columns, (1536,1024)x(1024,384) on AVX2: 125 over 152. Few rows are not worth it: (256,
-// 4096)x(4096,4096) 0.70 of the FMA rate over 0.66.
+// a is read where it is if its rows are contiguous, unless its tiles would fall into the same few sets of the caches.
+// Direct over packed, GFLOP/s: 1024 x 1536 (rows 6 KiB apart) 220 over 212; rows a multiple of 4 KiB apart: 1024 x 1024
+// 173 over 203, 512 x 3072 188 over 206. By columns, (1536,1024)x(1024,384) on AVX2: 125 over 152. Few rows are not
+// worth it: (256, 4096)x(4096,4096) 0.70 of the FMA rate over 0.66.
 inline bool gemm_packs_a(const GemmProblem& p, int64_t size) {
   if (p.a_k_stride != 1) return p.rows > 48;
   return p.rows > 256 && p.a_row_stride * size % 4096 == 0;
@@ -91,10 +92,10 @@ inline void gemm_finish(const GemmProblem& p, void* c, int64_t rows, int64_t col
   }
 }
 
-// By tiles. Panels of b are packed on the stack, one at a time, unless they are in its memory as they should be: adjacent
-// columns, and `is_far` does not say that they come from memory. If it does, the next panel is fetched meanwhile. Packed
-// and fetched over read where it is, GFLOP/s on AVX2: (96,50257)x(50257,384) 113 over 95, (64,768)x(768,3072) 94 over 66.
-// `copy`: null, or room for a block of packed rows of a.
+// By tiles. Panels of b are packed on the stack, one at a time, unless they are in its memory as they should be:
+// adjacent columns, and `is_far` does not say that they come from memory. If it does, the next panel is fetched
+// meanwhile. Packed and fetched over read where it is, GFLOP/s on AVX2: (96,50257)x(50257,384) 113 over 95,
+// (64,768)x(768,3072) 94 over 66. `copy`: null, or room for a block of packed rows of a.
 inline void gemm_tiles(const GemmProblem& p, int dtype, bool is_far, void* copy) {
   constexpr int64_t most_width = 128;  // bytes, whatever the dtype
   const KernelTable& table = kernels();
@@ -138,7 +139,7 @@ inline void gemm_tiles(const GemmProblem& p, int dtype, bool is_far, void* copy)
         const int64_t k = std::clamp<int64_t>(p.k - next_start, 0, depth);
         const int64_t columns = std::min(step, p.columns - next_column);
         block.next = at(p.b, next_start * p.b_k_stride + next_column * p.b_column_stride);
-        block.next_rows = k == 0 ? 0 : by_rows ? k : columns;
+        block.next_rows = by_rows ? k : k > 0 && p.b_k_stride == 1 ? columns : 0;
         block.next_bytes = (by_rows ? columns : k) * size;
         block.next_stride = (by_rows ? p.b_k_stride : p.b_column_stride) * size;
       }

@@ -1,16 +1,16 @@
-// A product of matrices, cut into tasks for the caches and shared out to threads. Torch-free: the caller brings the threads
-// and the memory.
+// A product of matrices, cut into tasks for the caches and shared out to threads. Torch-free: the caller brings the
+// threads and the memory.
 //
-// A task is some rows of a by some columns of b, of which it packs a panel at a time into the first-level cache, for itself,
-// while the memory of the next one is fetched; where a cannot be read where it is, it packs a block of it into the
-// second-level cache, too. Threads take tasks from a counter and wait for nobody. Tasks of the same columns follow each
-// other, so that b comes from memory once.
+// A task is some rows of a by some columns of b, of which it packs a panel at a time, for itself, while the memory of
+// the next one is fetched; where a cannot be read where it is, it packs a block of it, too. Threads take tasks from a
+// counter and wait for nobody. Tasks of the same columns follow each other, so that b comes from memory once.
 //
 // Panels of b packed once for all threads, which wait for each other, over this, of the FMA rate on 2 Zen 3 cores:
-// (1024,1536)x(1536,384) by columns 0.76 over 0.83, (1024,384)x(384,32000) by columns 0.75 over 0.89, (96,50257)x(50257,384)
-// 0.45 over 0.65; where a is packed (384,1024)x(1024,384) 0.60 over 0.70, (1536,1024)x(1024,384) 0.73 over 0.72. Several
-// panels at a time, or a share of the next one packed between tiles: no difference. Other tasks of columns, 256 or 1024, or
-// of rows, 3 % slower; where a is packed, 384 and 128 rows are 2 to 4 % slower than 256.
+// (1024,1536)x(1536,384) by columns 0.76 over 0.83, (1024,384)x(384,32000) by columns 0.75 over 0.89,
+// (96,50257)x(50257,384) 0.45 over 0.65; where a is packed (384,1024)x(1024,384) 0.60 over 0.70,
+// (1536,1024)x(1024,384) 0.73 over 0.72. Several panels at a time, or a share of the next one packed between tiles: no
+// difference. Other tasks of columns, 256 or 1024, or of rows, 3 % slower; where a is packed, 384 and 128 rows are 2 to
+// 4 % slower than 256.
 #pragma once
 #include <atomic>
 
@@ -28,16 +28,7 @@ class GemmTasks {
         panels_(gemm_pieces(p_.columns, width_)),
         threads_(threads),
         packs_a_(gemm_packs_a(p_, size_)) {
-    row_tasks_ = gemm_pieces(p_.rows * size_, (packs_a_ ? kPackedRows : kRows) * int64_t(sizeof(float)));
-    column_tasks_ = gemm_pieces(p_.columns, kColumns);
-    if (threads > 1) {  // several for each thread, the same number for all
-      column_tasks_ = std::max(column_tasks_, gemm_pieces(kTasksPerThread * threads, row_tasks_));
-      column_tasks_ = std::clamp<int64_t>(panels_ / kLeastPanels, 1, column_tasks_);
-      while (column_tasks_ > 1 && row_tasks_ * column_tasks_ % threads != 0) --column_tasks_;
-      if (row_tasks_ * column_tasks_ % threads != 0) {
-        row_tasks_ = std::min(gemm_pieces(row_tasks_, threads) * threads, p_.rows);
-      }
-    }
+    choose_tasks();
     if (!packs_a_) return;
     const KernelTable& table = kernels();
     const int64_t tiles = gemm_pieces(gemm_pieces(p_.rows, row_tasks_), table.gemm_rows[dtype]);
@@ -61,8 +52,38 @@ class GemmTasks {
   }
 
  private:
-  // Rows of float, half as many of double. Packed rows fill three quarters of a second-level cache of 512 KiB.
-  static constexpr int64_t kRows = 384, kPackedRows = 256, kColumns = 512, kLeastPanels = 4, kTasksPerThread = 4;
+  // Rows of float, half as many of double. With AVX2, whose tiles of 6 rows take 8, packed rows fill 516 KiB.
+  static constexpr int64_t kRows = 384, kPackedRows = 256, kLeastRows = 24;
+  static constexpr int64_t kColumns = 512, kLeastPanels = 4, kTasksPerThread = 4;
+
+  // Several tasks for each thread, if there are enough columns, and the same number for all, if that is nearly as many.
+  void choose_tasks() {
+    const int64_t rows = (packs_a_ ? kPackedRows : kRows) * int64_t(sizeof(float)) / size_;
+    row_tasks_ = gemm_pieces(p_.rows, rows);
+    column_tasks_ = gemm_pieces(p_.columns, kColumns);
+    if (threads_ == 1) return;
+    const int64_t most_columns = std::max<int64_t>(panels_ / kLeastPanels, 1);
+    const int64_t most_rows = std::max(row_tasks_, p_.rows / kLeastRows);
+    column_tasks_ = std::max(column_tasks_, gemm_pieces(kTasksPerThread * threads_, row_tasks_));
+    column_tasks_ = std::min(column_tasks_, most_columns);
+    if (row_tasks_ * column_tasks_ >= threads_) {
+      for (int64_t columns = column_tasks_; 2 * columns > column_tasks_; --columns) {
+        if (row_tasks_ * columns % threads_ != 0) continue;
+        column_tasks_ = columns;
+        return;
+      }
+    } else {  // more tasks of rows: as few as are enough for all threads
+      int64_t least = 0;
+      for (int64_t columns = most_columns; columns > 0 && gemm_pieces(threads_, columns) <= most_rows; --columns) {
+        const int64_t rows_too = gemm_pieces(threads_, columns);
+        if (least > 0 && rows_too * columns >= least) continue;
+        least = rows_too * columns;
+        row_tasks_ = rows_too;
+        column_tasks_ = columns;
+      }
+      if (least == 0) row_tasks_ = most_rows;
+    }
+  }
 
   const GemmProblem p_;
   const int dtype_;

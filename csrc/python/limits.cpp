@@ -1,5 +1,5 @@
-// The limits that `python -m torchext bench` divides by: memory and cache bandwidth, vector instruction rates, and the
-// call of an empty kernel. They are measured with loops that share nothing with csrc/kernels, so that a slow kernel
+// The limits that `python -m torchext bench` divides by: memory and cache bandwidth, of a triad and of reading alone, vector
+// instruction rates, and the call of an empty kernel. They are measured with loops that share nothing with csrc/kernels, so that a slow kernel
 // cannot lower its own limit. Each loop exists for AVX2, AVX-512 and as plain C++ (elsewhere), chosen by the CPU, not by
 // TORCHEXT_ISA: a limit belongs to the machine.
 #include "../ops/torch_headers.h"
@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <numeric>
 #include <stdexcept>
 
 #if defined(__x86_64__)
@@ -82,27 +83,47 @@ void triad_plain(float* a, const float* b, const float* c, int64_t n) {
   for (int64_t i = 0; i < n; ++i) a[i] = b[i] + 3.0f * c[i];
 }
 
+// The sum of b and c, each read in `streams` streams side by side; n is a multiple of 64 * streams.
+using Read = double (*)(const float* b, const float* c, int64_t n, int64_t streams);
+
+double read_plain(const float* b, const float* c, int64_t n, int64_t streams) {
+  float sums[16] = {};
+  const int64_t part = n / streams;
+  for (int64_t i = 0; i < part; i += 16) {
+    for (int64_t first = i; first < n; first += part) {
+      for (int64_t k = 0; k < 16; ++k) sums[k] += b[first + k] + c[first + k];
+    }
+  }
+  return std::accumulate(sums, sums + 16, 0.0);
+}
+
+enum class Chain { multiply_add, divide, integer_multiply_add };
+
 // Eight independent chains of multiply-adds hide a latency of 4 cycles on 2 ports; 12 also feed a latency of 6.
 constexpr int kChains = 12;
 
-double chains_plain(int64_t iterations, bool divide) {
+double chains_plain(int64_t iterations, Chain chain) {
   float x[kChains * 4];
+  uint32_t integers[kChains * 4];
   std::fill_n(x, kChains * 4, 1.5f);
+  std::fill_n(integers, kChains * 4, 1);
   for (int64_t i = 0; i < iterations; ++i) {
-    if (divide) {
+    if (chain == Chain::divide) {
       for (float& value : x) value = 1.75f / value;
-    } else {
+    } else if (chain == Chain::multiply_add) {
       for (float& value : x) value = value * 0.5f + 0.75f;
+    } else {
+      for (uint32_t& value : integers) value = value * 1664525 + 1013904223;
     }
   }
-  float sum = 0;
-  for (float value : x) sum += value;
+  double sum = 0;
+  for (int k = 0; k < kChains * 4; ++k) sum += double(x[k]) + integers[k];
   return sum;
 }
 
 #if defined(__x86_64__)
 
-#define RUSTTORCH_LIMITS_LOOPS(isa, target_string, Vector, lanes, prefix)                                            \
+#define RUSTTORCH_LIMITS_LOOPS(isa, target_string, Vector, Integers, lanes, prefix)                                  \
   __attribute__((target(target_string))) void triad_##isa(float* a, const float* b, const float* c, int64_t n) {     \
     const Vector three = prefix##_set1_ps(3.0f);                                                                     \
     for (int64_t i = 0; i < n; i += 4 * lanes)                                                                       \
@@ -119,26 +140,46 @@ double chains_plain(int64_t iterations, bool divide) {
                            prefix##_fmadd_ps(prefix##_loadu_ps(c + i + k), three, prefix##_loadu_ps(b + i + k)));    \
     _mm_sfence();                                                                                                    \
   }                                                                                                                  \
-  __attribute__((target(target_string))) double chains_##isa(int64_t iterations, bool divide) {                      \
+  __attribute__((target(target_string))) double read_##isa(const float* b, const float* c, int64_t n,                \
+                                                           int64_t streams) {                                        \
+    Vector x[8];                                                                                                     \
+    for (Vector& sum : x) sum = prefix##_setzero_ps();                                                               \
+    const int64_t part = n / streams;                                                                                \
+    for (int64_t i = 0; i < part; i += 4 * lanes)                                                                    \
+      for (int64_t first = i; first < n; first += part)                                                              \
+        for (int k = 0; k < 4; ++k) {                                                                                \
+          x[k] = prefix##_add_ps(x[k], prefix##_loadu_ps(b + first + k * lanes));                                    \
+          x[4 + k] = prefix##_add_ps(x[4 + k], prefix##_loadu_ps(c + first + k * lanes));                            \
+        }                                                                                                            \
+    float out[8 * lanes];                                                                                            \
+    for (int k = 0; k < 8; ++k) prefix##_storeu_ps(out + k * lanes, x[k]);                                           \
+    return std::accumulate(out, out + 8 * lanes, 0.0);                                                               \
+  }                                                                                                                  \
+  __attribute__((target(target_string))) double chains_##isa(int64_t iterations, Chain chain) {                      \
     Vector x[kChains];                                                                                               \
+    Integers y[kChains];                                                                                             \
     const Vector half = prefix##_set1_ps(0.5f), more = prefix##_set1_ps(0.75f), numerator = prefix##_set1_ps(1.75f); \
+    const Integers factor = prefix##_set1_epi32(1664525), term = prefix##_set1_epi32(1013904223);                    \
     for (int k = 0; k < kChains; ++k) x[k] = prefix##_set1_ps(1.5f);                                                 \
-    if (divide) {                                                                                                    \
+    for (int k = 0; k < kChains; ++k) y[k] = prefix##_set1_epi32(k);                                                 \
+    if (chain == Chain::divide) {                                                                                    \
       for (int64_t i = 0; i < iterations; ++i)                                                                       \
         for (int k = 0; k < kChains; ++k) x[k] = prefix##_div_ps(numerator, x[k]);                                   \
-    } else {                                                                                                         \
+    } else if (chain == Chain::multiply_add) {                                                                       \
       for (int64_t i = 0; i < iterations; ++i)                                                                       \
         for (int k = 0; k < kChains; ++k) x[k] = prefix##_fmadd_ps(x[k], half, more);                                \
+    } else {                                                                                                         \
+      for (int64_t i = 0; i < iterations; ++i)                                                                       \
+        for (int k = 0; k < kChains; ++k) y[k] = prefix##_add_epi32(prefix##_mullo_epi32(y[k], factor), term);       \
     }                                                                                                                \
-    float out[kChains * lanes];                                                                                      \
+    float out[2 * kChains * lanes];                                                                                  \
     for (int k = 0; k < kChains; ++k) prefix##_storeu_ps(out + k * lanes, x[k]);                                     \
-    float sum = 0;                                                                                                   \
-    for (float value : out) sum += value;                                                                            \
-    return sum;                                                                                                      \
+    for (int k = 0; k < kChains; ++k) prefix##_storeu_ps(out + (kChains + k) * lanes, prefix##_cvtepi32_ps(y[k]));   \
+    return std::accumulate(out, out + 2 * kChains * lanes, 0.0);                                                     \
   }
 
-RUSTTORCH_LIMITS_LOOPS(avx2, "avx2,fma", __m256, 8, _mm256)
-RUSTTORCH_LIMITS_LOOPS(avx512, "avx512f", __m512, 16, _mm512)
+RUSTTORCH_LIMITS_LOOPS(avx2, "avx2,fma", __m256, __m256i, 8, _mm256)
+RUSTTORCH_LIMITS_LOOPS(avx512, "avx512f", __m512, __m512i, 16, _mm512)
 #undef RUSTTORCH_LIMITS_LOOPS
 
 #endif  // __x86_64__
@@ -156,15 +197,27 @@ Triad triad_function(bool streaming) {
 #endif
 }
 
-double run_chains(int64_t iterations, bool divide) {
+Read read_function() {
 #if defined(__x86_64__)
   switch (machine_isa()) {
-    case Isa::avx512: return chains_avx512(iterations, divide);
-    case Isa::avx2: return chains_avx2(iterations, divide);
-    default: return chains_plain(iterations, divide);
+    case Isa::avx512: return read_avx512;
+    case Isa::avx2: return read_avx2;
+    default: return read_plain;
   }
 #else
-  return chains_plain(iterations, divide);
+  return read_plain;
+#endif
+}
+
+double run_chains(int64_t iterations, Chain chain) {
+#if defined(__x86_64__)
+  switch (machine_isa()) {
+    case Isa::avx512: return chains_avx512(iterations, chain);
+    case Isa::avx2: return chains_avx2(iterations, chain);
+    default: return chains_plain(iterations, chain);
+  }
+#else
+  return chains_plain(iterations, chain);
 #endif
 }
 
@@ -215,13 +268,34 @@ double limits_triad(int64_t n_floats, int64_t threads, bool streaming, int64_t r
   return static_cast<double>(share * threads) * 3 * sizeof(float) / seconds;
 }
 
-double vector_instructions_per_second(int64_t threads, bool divide) {
+// Bytes per second of adding up two arrays of n_floats each: 8 bytes per element.
+double limits_read(int64_t n_floats, int64_t threads, int64_t streams, int64_t repeats) {
+  checked_threads(threads);
+  if (n_floats < 1 || streams < 1 || repeats < 1) {
+    throw std::invalid_argument("limits_read(): expected n_floats, streams and repeats above 0");
+  }
+  const int64_t multiple = 64 * streams, share = std::max(multiple, n_floats / threads / multiple * multiple);
+  Arrays arrays(share * threads);
+  std::atomic<double> sink{0};  // keeps the loops alive
+  const Read read = read_function();
+  double seconds = best_seconds_per_pass(threads, 1e-3, repeats, [&](int64_t thread, int64_t passes) {
+    const int64_t first = thread * share;
+    double sum = 0;
+    for (int64_t pass = 0; pass < passes; ++pass) {
+      sum += read(arrays.array(1) + first, arrays.array(2) + first, share, streams);
+    }
+    sink.store(sum, std::memory_order_relaxed);
+  });
+  return static_cast<double>(share * threads) * 2 * sizeof(float) / seconds;
+}
+
+double vector_instructions_per_second(int64_t threads, Chain chain) {
   checked_threads(threads);
   constexpr int64_t kIterations = 1000;
   std::atomic<double> sink{0};  // keeps the loops alive
   double seconds = best_seconds_per_pass(threads, 2e-3, 10, [&](int64_t, int64_t passes) {
     double sum = 0;
-    for (int64_t pass = 0; pass < passes; ++pass) sum += run_chains(kIterations, divide);
+    for (int64_t pass = 0; pass < passes; ++pass) sum += run_chains(kIterations, chain);
     sink.store(sum, std::memory_order_relaxed);
   });
   return static_cast<double>(kIterations * kChains * threads) / seconds;
@@ -243,12 +317,22 @@ void register_limits(pybind11::module_& m) {
         "no better.",
         py::call_guard<py::gil_scoped_release>());
   m.def(
-      "limits_fma", [](int64_t threads) { return vector_instructions_per_second(threads, false); }, py::arg("threads"),
-      "Vector multiply-adds per second, all threads together.", py::call_guard<py::gil_scoped_release>());
+      "limits_fma", [](int64_t threads) { return vector_instructions_per_second(threads, Chain::multiply_add); },
+      py::arg("threads"), "Vector multiply-adds per second, all threads together.",
+      py::call_guard<py::gil_scoped_release>());
   m.def(
-      "limits_divide", [](int64_t threads) { return vector_instructions_per_second(threads, true); },
+      "limits_divide", [](int64_t threads) { return vector_instructions_per_second(threads, Chain::divide); },
       py::arg("threads"), "Vector float32 divisions per second, all threads together.",
       py::call_guard<py::gil_scoped_release>());
+  m.def(
+      "limits_integer",
+      [](int64_t threads) { return vector_instructions_per_second(threads, Chain::integer_multiply_add); },
+      py::arg("threads"), "Vector multiplications of int32, each with an addition, per second, all threads together.",
+      py::call_guard<py::gil_scoped_release>());
+  m.def("limits_read", limits_read, py::arg("n_floats"), py::arg("threads"), py::arg("streams"), py::arg("repeats"),
+        "Bytes per second of adding up two arrays of n_floats float32 each, the best until `repeats` in a row are no "
+        "better.",
+        py::call_guard<py::gil_scoped_release>());
   m.def("limits_lanes", machine_lanes, "float32 lanes of the vectors that limits_fma and limits_divide count.");
   m.def("empty_call", empty_call, py::arg("self"), py::arg("threads") = 1,
         "An operator call without a kernel: allocates the result and wakes the threads.");

@@ -4,7 +4,7 @@
 
 namespace rusttorch {
 
-// Adds limits_triad, limits_fma, limits_divide, limits_lanes and empty_call to the module.
+// Adds limits_triad, limits_read, limits_fma, limits_divide, limits_integer, limits_lanes and empty_call to the module.
 void register_limits(pybind11::module_& m);
 
 }  // namespace rusttorch

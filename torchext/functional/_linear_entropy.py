@@ -16,6 +16,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 from torchext import _C
 from torchext._registry import drop_in, linear_classes
+from torchext.functional import reductions
 from torchext.functional._entropy import cross_entropy
 from torchext.functional.products import addmm, linear, mm
 
@@ -25,7 +26,7 @@ __all__ = ["linear_cross_entropy"]
 # products pack, a tenth of all logits, in whole tiles of the products' kernels, but 32 rows or more, so that they stay
 # products of matrices. Every chunk reads both matrices once more and reads and writes the gradient of the weight.
 _PART = 1 / 10.25
-_PACKED = 1408  # bytes of each thread for each row of a chunk: csrc/ops/gemm_tasks.h
+_PACKED = 2816  # bytes for each row of a chunk, of two threads: csrc/ops/gemm_tasks.h. More would make other chunks.
 _TILE = 16
 _SMALLEST_CHUNK = 32
 # Bytes of logits from which on chunks are made. Below, memory is no concern, and whole products are faster.
@@ -34,7 +35,7 @@ _WORTHWHILE = 64 << 20
 
 def _chunk_rows(rows: int, row_bytes: int) -> int:
     """Rows of a chunk, of `rows` rows of logits."""
-    most = int(rows * row_bytes * _PART / (row_bytes + torch.get_num_threads() * _PACKED))
+    most = int(rows * row_bytes * _PART / (row_bytes + _PACKED))
     return max(_SMALLEST_CHUNK, most // _TILE * _TILE or most)
 
 
@@ -71,19 +72,22 @@ class _Chunked(torch.autograd.Function):
         scale = (1 / divisor if divisor else math.inf) if any(needs) else None
         total = 0.0
         logits: Tensor | None
+        # Ours may convert what has fewer bits, the whole weight for each chunk.
+        ours = input.dtype in (torch.float32, torch.float64)
+        product, matrix_product, sum_product = (linear, mm, addmm) if ours else (F.linear, torch.mm, torch.addmm)
         for start in range(0, rows, chunk):
             x = input[start : start + chunk]
             logits = None  # before the next ones are made
-            logits = linear(x, linear_weight, linear_bias)
+            logits = product(x, linear_weight, linear_bias)
             total += _C.entropy_in_place(
                 logits, target[start : start + chunk], weight, scale, ignore_index, label_smoothing
             )
             if grads[0] is not None:
-                mm(logits, linear_weight, out=grads[0][start : start + chunk])
+                matrix_product(logits, linear_weight, out=grads[0][start : start + chunk])
             if grads[1] is not None:
-                addmm(grads[1], logits.t(), x, beta=int(start > 0), out=grads[1])
+                sum_product(grads[1], logits.t(), x, beta=int(start > 0), out=grads[1])
             if grads[2] is not None:
-                sums = logits.sum(0)
+                sums = reductions.sum(logits, 0)
                 grads[2] = grads[2].add_(sums) if start else sums
         ctx.save_for_backward(input, linear_weight, target, linear_bias, weight)
         ctx.grads = grads
@@ -168,7 +172,8 @@ def linear_cross_entropy(
 ) -> Tensor:
     """``cross_entropy(linear(input, linear_weight, linear_bias), target)``, a few rows of the logits at a time.
 
-    The logits and their gradient take less than a tenth of what they would take at once. Gradients are made in forward,
+    The logits and their gradient take less than a tenth of what they would take at once (and half a MiB for each thread
+    beyond two). Gradients are made in forward,
     by the same three products. With ``reduction="none"``, class probabilities, logits of more dimensions, ``options``,
     under a compiler or a transform the logits are made at once, as in torch.
 
