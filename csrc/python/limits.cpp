@@ -295,7 +295,11 @@ double vector_instructions_per_second(int64_t threads, Chain chain) {
   std::atomic<double> sink{0};  // keeps the loops alive
   double seconds = best_seconds_per_pass(threads, 2e-3, 10, [&](int64_t, int64_t passes) {
     double sum = 0;
-    for (int64_t pass = 0; pass < passes; ++pass) sum += run_chains(kIterations, chain);
+    for (int64_t pass = 0; pass < passes; ++pass) {
+      int64_t iterations = kIterations;
+      asm volatile("" : "+r"(iterations));  // else every pass is the same to the compiler, and one is enough
+      sum += run_chains(iterations, chain);
+    }
     sink.store(sum, std::memory_order_relaxed);
   });
   return static_cast<double>(kIterations * kChains * threads) / seconds;
