@@ -6,8 +6,8 @@ limit = max(bytes that must move / bandwidth, vector arithmetic / its rate, divi
 The bandwidth is that of a triad with the footprint and the number of threads of the operation, in the faster of its two
 forms: ordinary stores (wins in cache) or streaming stores (wins in memory). Where next to nothing is written, it is
 that of reading alone, in the faster of one and four streams for each of two arrays: a core has few reads from memory
-under way. The limit is taken for one thread and for all of them, the empty
-call including the waking of those threads, and the smaller time counts.
+under way. The limit is taken for one thread and for all of them, the empty call including the waking of those threads,
+and the smaller time counts.
 """
 
 from __future__ import annotations
