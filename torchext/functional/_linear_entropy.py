@@ -172,9 +172,10 @@ def linear_cross_entropy(
 ) -> Tensor:
     """``cross_entropy(linear(input, linear_weight, linear_bias), target)``, a few rows of the logits at a time.
 
-    The logits and their gradient take less than a tenth of what they would take at once (and half a MiB for each thread
-    beyond two). Gradients are made in forward, by the same three products. With ``reduction="none"``, class probabilities, logits of more dimensions, ``options``,
-    under a compiler or a transform the logits are made at once, as in torch.
+    The logits and their gradient take less than a tenth of what they would take at once (and half a MiB for each
+    thread beyond two). Gradients are made in forward, by the same three products. With ``reduction="none"``, class
+    probabilities, logits of more dimensions, ``options``, under a compiler or a transform the logits are made at
+    once, as in torch.
 
     Args:
         input: ``(in_features)`` or ``(N, in_features)``; floating.
