@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch.nn.functional import gelu, linear
+from torch.nn.functional import gelu, linear, linear_cross_entropy
 
 import torchext
 from torchext import _bench_limits
@@ -95,6 +95,25 @@ def linears(rows: int, k: int, columns: int) -> list[Product]:
     ]
 
 
+def entropies(rows: int, k: int, classes: int) -> list[Product]:
+    """linear_cross_entropy, forward and backward, over torch's and over our own loss of all logits at once."""
+    x, w = torch.randn(rows, k, requires_grad=True), (torch.randn(classes, k) / k**0.5).requires_grad_()
+    target = torch.randint(classes, (rows,))
+
+    def both(function: Callable[..., torch.Tensor]) -> Call:
+        return lambda: torch.autograd.grad(function(x, w, target), [x, w])
+
+    def whole(x: torch.Tensor, w: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return torchext.cross_entropy(torchext.linear(x, w), target)
+
+    own, work, written = both(torchext.linear_cross_entropy), 3 * rows * k * classes, x.nbytes + w.nbytes
+    label = f"({rows},{k},{classes})"
+    return [
+        Product(f"linear_cross_entropy {label}", both(linear_cross_entropy), own, work, 2 * written, written),
+        Product("  over cross_entropy(linear(x))", both(whole), own, work, 2 * written, written),
+    ]
+
+
 def groups() -> dict[str, list[Callable[[], list[Product]]]]:
     """What to measure, built one at a time."""
     few = [(rows, k, columns) for k, columns in ((768, 3072), (3072, 768)) for rows in (1, 2, 4, 5, 8, 16, 32)]
@@ -120,6 +139,7 @@ def groups() -> dict[str, list[Callable[[], list[Product]]]]:
             for o in ("NN", "NT", "TN")
         ],
         "linear": [lambda: linears(1024, 384, 1536), lambda: linears(512, 768, 3072), lambda: linears(64, 64, 64)],
+        "entropy": [lambda: entropies(1024, 384, 50257)],
         "double": [
             lambda s=s, o=o: [product(*s, o, dtype=torch.float64)]
             for s in ((512, 512, 512), (1024, 1024, 1024), *((n, n, n) for n in (16, 64, 128, 192, 256)))

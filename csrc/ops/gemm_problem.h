@@ -92,6 +92,26 @@ inline void gemm_finish(const GemmProblem& p, void* c, int64_t rows, int64_t col
   }
 }
 
+// All of a product, b where it is.
+inline GemmBlock gemm_block_of(const GemmProblem& p) {
+  return {.a = p.a,
+          .a_row_stride = p.a_row_stride,
+          .a_k_stride = p.a_k_stride,
+          .a_tile_stride = 0,
+          .b = p.b,
+          .b_k_stride = p.b_k_stride,
+          .b_panel_stride = p.b_column_stride,
+          .c = p.c,
+          .c_stride = p.c_stride,
+          .c_column_stride = p.c_column_stride,
+          .rows = p.rows,
+          .columns = p.columns,
+          .k = p.k,
+          .bias = p.bias,
+          .accumulate = p.accumulate,
+          .b_is_padded = false};
+}
+
 // By tiles. Panels of b are packed on the stack, one at a time, unless they are in its memory as they should be:
 // adjacent columns, and `is_far` does not say that they come from memory. If it does, the next panel is fetched
 // meanwhile. Packed and fetched over read where it is, GFLOP/s on AVX2: (96,50257)x(50257,384) 113 over 95,
@@ -104,15 +124,10 @@ inline void gemm_tiles(const GemmProblem& p, int dtype, bool is_far, void* copy)
   const bool by_rows = p.b_column_stride == 1, packs = is_far || !by_rows;
   const int64_t step = packs ? width : p.columns;
   alignas(64) char packed[kGemmDepth * most_width];
-  GemmBlock block{};
-  block.a_row_stride = p.a_row_stride;
-  block.a_k_stride = p.a_k_stride;
-  block.b_k_stride = packs ? width : p.b_k_stride;
+  GemmBlock block = gemm_block_of(p);
+  if (packs) block.b_k_stride = width;
   block.b_panel_stride = width;
   block.b_is_padded = packs;
-  block.c_stride = p.c_stride;
-  block.c_column_stride = p.c_column_stride;
-  block.rows = p.rows;
   for (int64_t start = 0; start < p.k; start += depth) {
     block.k = std::min(depth, p.k - start);
     block.a = at(p.a, start * p.a_k_stride);
@@ -157,16 +172,7 @@ inline void gemm_serial(const GemmProblem& p, int dtype, GemmPath path) {
   if (path == GemmPath::tiles) return gemm_tiles(p, dtype, false, nullptr);
   const KernelTable& table = kernels();
   const int64_t size = gemm_element_size(dtype), depth = path == GemmPath::dots ? p.k : gemm_depth(p.k);
-  GemmBlock block{};
-  block.a_row_stride = p.a_row_stride;
-  block.a_k_stride = p.a_k_stride;
-  block.b_k_stride = p.b_k_stride;
-  block.b_panel_stride = p.b_column_stride;
-  block.c = p.c;
-  block.c_stride = p.c_stride;
-  block.c_column_stride = p.c_column_stride;
-  block.rows = p.rows;
-  block.columns = p.columns;
+  GemmBlock block = gemm_block_of(p);
   for (int64_t start = 0; start < p.k; start += depth) {
     block.k = std::min(depth, p.k - start);
     block.a = static_cast<const char*>(p.a) + start * p.a_k_stride * size;

@@ -11,7 +11,7 @@
 namespace rusttorch::test {
 namespace {
 
-class GemmWorkTest : public IsaTest {};
+class GemmTasksTest : public IsaTest {};
 
 struct Size {
   int64_t rows, k, columns;
@@ -111,7 +111,7 @@ void check(Size size) {
   }
 }
 
-TEST_P(GemmWorkTest, ProductsAreTheirChains) {
+TEST_P(GemmTasksTest, ProductsAreTheirChains) {
   const bool slow = kernels().float_lanes < 8;
   for (const Size size : {Size{1, 1, 1}, Size{1, 70, 300}, Size{2, 9, 5000}, Size{4, 600, 33}, Size{5, 3, 1},
                           Size{7, 500, 70}, Size{8, 100, 600}, Size{50, 300, 3}, Size{85, 40, 70}, Size{30, 383, 40},
@@ -123,7 +123,7 @@ TEST_P(GemmWorkTest, ProductsAreTheirChains) {
 }
 
 // Many tasks in both directions; rows of 4 KiB, which are packed.
-TEST_P(GemmWorkTest, ManyTasks) {
+TEST_P(GemmTasksTest, ManyTasks) {
   if (kernels().float_lanes < 8) GTEST_SKIP() << "slow, and nothing of it depends on the ISA";
   check<float>({20, 7000, 700});
   check<float>({20, 30, 80000});
@@ -154,7 +154,7 @@ void check_dots(Size size) {
     }
   }
 }
-TEST_P(GemmWorkTest, DotsAreTheSameOnEveryIsa) {
+TEST_P(GemmTasksTest, DotsAreTheSameOnEveryIsa) {
   for (const int64_t rows : {1, 2, 3, 4}) {
     for (const int64_t k : {1, 15, 16, 17, 63, 64, 65, 200, 1000}) {
       for (const int64_t columns : {1, 2, 3, 8}) {
@@ -165,7 +165,7 @@ TEST_P(GemmWorkTest, DotsAreTheSameOnEveryIsa) {
   }
 }
 
-RUSTTORCH_FOR_EACH_ISA(GemmWorkTest);
+RUSTTORCH_FOR_EACH_ISA(GemmTasksTest);
 
 }  // namespace
 }  // namespace rusttorch::test
