@@ -172,10 +172,10 @@ def groups() -> dict[str, list[Callable[[], list[Product]]]]:
     }
 
 
-def measure(entry: Product, rounds: int, seconds: float) -> tuple[float, float, float, float]:
-    """Median seconds of torch, of torch pooled, of torchext pooled, and the spread of the last."""
-    stock, own = entry.stock, entry.own
-    timers = {"torch": timeit.Timer(stock), "pooled": timeit.Timer(stock), "torchext": timeit.Timer(own)}
+def measure(entry: Product, rounds: int, seconds: float) -> tuple[float, float, float, float, float]:
+    """Median seconds of torch, of torch pooled, of torchext pooled, the spread of the last, and the limit."""
+    timers = {name: timeit.Timer(entry.stock) for name in ("torch", "pooled")}
+    timers["torchext"] = timeit.Timer(entry.own)
 
     def enter(name: str) -> None:
         torchext.memory.uninstall()
@@ -186,15 +186,18 @@ def measure(entry: Product, rounds: int, seconds: float) -> tuple[float, float, 
     once = max(timers["torchext"].timeit(2) / 2, timers["torch"].timeit(2) / 2)
     count = max(1, int(seconds / rounds / 3 / once))
     order = list(timers)
+    work = _bench_limits.FORWARD["mm"]
+    limit, at_limit = _bench_limits.limit(entry.moved, entry.work, entry.dtype, work, entry.written), []
     for _ in range(rounds):
         for name in order:
             enter(name)
             timers[name].timeit(1)
             samples[name].append(timers[name].timeit(count) / count)
         order.reverse()
+        at_limit.append(_bench_limits.together([limit]))
     torchext.memory.uninstall()
-    middle = {name: statistics.median(values) for name, values in samples.items()}
-    return middle["torch"], middle["pooled"], middle["torchext"], _spread(samples["torchext"])
+    stock, pooled, own = (statistics.median(values) for values in samples.values())
+    return stock, pooled, own, _spread(samples["torchext"]), statistics.median(at_limit)
 
 
 def _spread(values: list[float]) -> float:
@@ -224,10 +227,7 @@ def main() -> None:
         print(f"{name}")
         for build in known[name]:
             for entry in build():
-                stock, kept, own, spread = measure(entry, options.rounds, options.seconds)
-                limit = _bench_limits.seconds(
-                    entry.moved, entry.work, entry.dtype, _bench_limits.FORWARD["mm"], entry.written
-                )
+                stock, kept, own, spread, limit = measure(entry, options.rounds, options.seconds)
                 ratios.append((stock / own, kept / own))
                 print(
                     f"{entry.label:34} {stock * 1e6:9.1f} {kept * 1e6:9.1f} {own * 1e6:9.1f} {spread:6.0%} "

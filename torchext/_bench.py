@@ -12,7 +12,7 @@ import argparse
 import statistics
 import sys
 import timeit
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,8 +139,10 @@ def _agree(a: Tensor, b: Tensor) -> bool:
     return torch.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
-def interleave(timers: dict[str, timeit.Timer], repeats: int) -> dict[str, list[float]]:
-    """Seconds per call of each timer, one sample per round."""
+def interleave(
+    timers: dict[str, timeit.Timer], repeats: int, limits: Sequence[_bench_limits.Limit]
+) -> tuple[dict[str, list[float]], list[float]]:
+    """Seconds per call of each timer, one sample per round, and those of the limits together."""
     loops: dict[str, int] = {}
     round_seconds = 0.0
     for name, timer in timers.items():
@@ -153,11 +155,13 @@ def interleave(timers: dict[str, timeit.Timer], repeats: int) -> dict[str, list[
     rounds = max(5, min(repeats, int(CELL_SECONDS / round_seconds)))
     samples: dict[str, list[float]] = {name: [] for name in timers}
     order = list(timers)
+    at_limit: list[float] = []
     for _ in range(rounds):
         for name in order:
             samples[name].append(timers[name].timeit(loops[name]) / loops[name])
         order.reverse()
-    return samples
+        at_limit.append(_bench_limits.together(limits))
+    return samples, at_limit
 
 
 def spread(values: list[float]) -> float:
@@ -185,13 +189,17 @@ def measure(cell: Cell, compile_too: bool, backward: bool, repeats: int) -> None
     if compile_too:
         candidates["compile"] = _compiled(cell)
     timers = {name: _timer(function, args, cell.kwargs, backward) for name, function in candidates.items()}
-    samples = interleave(timers, repeats)
+    samples, at_limit = interleave(timers, repeats, _limits(cell, args, expected, backward))
+    _set_times(cell, samples, at_limit)
+
+
+def _set_times(cell: Cell, samples: dict[str, list[float]], at_limit: list[float]) -> None:
     cell.seconds = {name: statistics.median(values) for name, values in samples.items()}
     cell.spread = max(spread(values) for values in samples.values())
-    cell.limit = _limit(cell, args, expected, backward)
+    cell.limit = statistics.median(at_limit)
 
 
-def _limit(cell: Cell, args: tuple[Any, ...], out: Tensor, backward: bool) -> float:
+def _limits(cell: Cell, args: tuple[Any, ...], out: Tensor, backward: bool) -> list[_bench_limits.Limit]:
     """A backward call reads grad_output and what was saved, and writes the gradients: as much as the inputs, both."""
     inputs = _bench_limits.tensor_bytes(*(a for a in args if isinstance(a, Tensor)))
     elements = max(out.numel(), args[0].numel())  # of a reduction, the input's
@@ -203,7 +211,8 @@ def _limit(cell: Cell, args: tuple[Any, ...], out: Tensor, backward: bool) -> fl
         inputs = min(inputs, 64 * args[1].numel() + _bench_limits.tensor_bytes(args[1]))
     output = _bench_limits.tensor_bytes(out) if cell.family != "dropout" else inputs
     variant = _bench_limits.variant(cell.name, cell.kwargs)
-    limit = _bench_limits.seconds(inputs + output, elements, args[0].dtype, _bench_limits.FORWARD.get(variant), output)
+    work = _bench_limits.FORWARD.get(variant)
+    limits = [_bench_limits.limit(inputs + output, elements, args[0].dtype, work, output)]
     if backward:
         gradients = _bench_limits.tensor_bytes(*differentiable(args))
         if cell.name == "nll_loss":  # its gradient is made from the targets alone
@@ -211,9 +220,9 @@ def _limit(cell: Cell, args: tuple[Any, ...], out: Tensor, backward: bool) -> fl
         moved = output + (inputs if cell.family != "arithmetic" else 0) + gradients
         if cell.family == "dropout":  # a byte of the mask, written and read
             moved += out.numel() * 2 - inputs
-        limit += _bench_limits.engine_seconds()
-        limit += _bench_limits.seconds(moved, elements, args[0].dtype, _bench_limits.BACKWARD.get(variant))
-    return limit
+        backwards = _bench_limits.limit(moved, elements, args[0].dtype, _bench_limits.BACKWARD.get(variant))
+        limits.append(backwards._replace(fixed=backwards.fixed + _bench_limits.engine_seconds()))
+    return limits
 
 
 def chain(sizes: list[int], dtypes: list[torch.dtype], repeats: int) -> list[Cell]:
@@ -243,12 +252,10 @@ def chain(sizes: list[int], dtypes: list[torch.dtype], repeats: int) -> list[Cel
                 "torchext": torch.compile(ours, dynamic=False),
             }
             timers = {name: _timer(function, args, {}, False) for name, function in candidates.items()}
-            samples = interleave(timers, repeats)
-            cell.seconds = {name: statistics.median(values) for name, values in samples.items()}
-            cell.spread = max(spread(values) for values in samples.values())
-            cell.agrees = _agree(stock(*args), candidates["torchext"](*args))
             # The compiled chain reads x once and writes a scalar.
-            cell.limit = _bench_limits.seconds(_bench_limits.tensor_bytes(*args), size, dtype, None, 4)
+            limits = [_bench_limits.limit(_bench_limits.tensor_bytes(*args), size, dtype, None, 4)]
+            _set_times(cell, *interleave(timers, repeats, limits))
+            cell.agrees = _agree(stock(*args), candidates["torchext"](*args))
             results.append(cell)
             progress.show(len(results), f"chain {dtype} {size}")
     return results

@@ -289,11 +289,12 @@ double limits_read(int64_t n_floats, int64_t threads, int64_t streams, int64_t r
   return static_cast<double>(share * threads) * 2 * sizeof(float) / seconds;
 }
 
-double vector_instructions_per_second(int64_t threads, Chain chain) {
+double vector_instructions_per_second(int64_t threads, int64_t repeats, Chain chain) {
   checked_threads(threads);
+  if (repeats < 1) throw std::invalid_argument("limits: expected repeats above 0");
   constexpr int64_t kIterations = 1000;
   std::atomic<double> sink{0};  // keeps the loops alive
-  double seconds = best_seconds_per_pass(threads, 2e-3, 10, [&](int64_t, int64_t passes) {
+  double seconds = best_seconds_per_pass(threads, 2e-3, repeats, [&](int64_t, int64_t passes) {
     double sum = 0;
     for (int64_t pass = 0; pass < passes; ++pass) {
       int64_t iterations = kIterations;
@@ -320,19 +321,16 @@ void register_limits(pybind11::module_& m) {
         "Bytes per second of a triad over three arrays of n_floats float32 each, the best until `repeats` in a row are "
         "no better.",
         py::call_guard<py::gil_scoped_release>());
-  m.def(
-      "limits_fma", [](int64_t threads) { return vector_instructions_per_second(threads, Chain::multiply_add); },
-      py::arg("threads"), "Vector multiply-adds per second, all threads together.",
-      py::call_guard<py::gil_scoped_release>());
-  m.def(
-      "limits_divide", [](int64_t threads) { return vector_instructions_per_second(threads, Chain::divide); },
-      py::arg("threads"), "Vector float32 divisions per second, all threads together.",
-      py::call_guard<py::gil_scoped_release>());
-  m.def(
-      "limits_integer",
-      [](int64_t threads) { return vector_instructions_per_second(threads, Chain::integer_multiply_add); },
-      py::arg("threads"), "Vector multiplications of int32, each with an addition, per second, all threads together.",
-      py::call_guard<py::gil_scoped_release>());
+  const auto define_rate = [&m](const char* name, Chain chain, const char* about) {
+    m.def(
+        name,
+        [chain](int64_t threads, int64_t repeats) { return vector_instructions_per_second(threads, repeats, chain); },
+        py::arg("threads"), py::arg("repeats") = 10, about, py::call_guard<py::gil_scoped_release>());
+  };
+  define_rate("limits_fma", Chain::multiply_add, "Vector multiply-adds per second, all threads together.");
+  define_rate("limits_divide", Chain::divide, "Vector float32 divisions per second, all threads together.");
+  define_rate("limits_integer", Chain::integer_multiply_add,
+              "Vector multiplications of int32, each with an addition, per second, all threads together.");
   m.def("limits_read", limits_read, py::arg("n_floats"), py::arg("threads"), py::arg("streams"), py::arg("repeats"),
         "Bytes per second of adding up two arrays of n_floats float32 each, the best until `repeats` in a row are no "
         "better.",
