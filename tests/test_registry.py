@@ -25,6 +25,7 @@ OWN = {
     "_weighted_mse_loss_backward", "_weighted_l1_loss_backward", "_weighted_huber_loss_backward",
     "softsign", "softsign_backward", "fused_multiply_add", "linear_act",
     "l1_loss_backward", "binary_cross_entropy_with_logits_backward", "_logsumexp_backward",
+    "_extremes_backward",
     "_cross_entropy_forward", "_cross_entropy_backward", "_nll_loss_forward",
 }  # fmt: skip
 

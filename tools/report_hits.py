@@ -1,9 +1,23 @@
-"""A pytest plugin: each process writes the hits of every override to the file TORCHEXT_HITS names, plus its number."""
+"""A pytest plugin: runs only the tests that the file TORCHEXT_ONLY lists, if it is set, and writes the hits of every
+override in each process to the file that TORCHEXT_HITS names, plus the number of the process."""
 
 import json
 import os
+from pathlib import Path
+
+import pytest
 
 import torchext
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Names as in JUnit's reports: module.Class::test."""
+    if "TORCHEXT_ONLY" not in os.environ:
+        return
+    only = set(Path(os.environ["TORCHEXT_ONLY"]).read_text().splitlines())
+    kept = [item for item in items if f"{item.module.__name__}.{item.cls.__name__}::{item.name}" in only]
+    config.hook.pytest_deselected(items=list(set(items) - set(kept)))
+    items[:] = kept
 
 
 def pytest_sessionfinish() -> None:

@@ -32,4 +32,15 @@ RUSTTORCH_EXTREMES(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
 #undef RUSTTORCH_KERNELS
 
+#define RUSTTORCH_KERNELS(T)                                                                                          \
+  RUSTTORCH_INSTANCE void count_equal<T>(int64_t*, const void*, const void*, int64_t, int64_t, bool);                 \
+  RUSTTORCH_INSTANCE void share_equal<T>(void*, const void*, const void*, const void*, const void*, int64_t, int64_t, \
+                                         bool);                                                                       \
+  RUSTTORCH_INSTANCE void count_equal_columns<T>(void*, const void*, const void*, int64_t, int64_t, int64_t);         \
+  RUSTTORCH_INSTANCE void share_equal_columns<T>(void*, const void*, const void*, const void*, const void*, int64_t,  \
+                                                 int64_t, int64_t);
+RUSTTORCH_KERNELS(float)
+RUSTTORCH_KERNELS(double)
+#undef RUSTTORCH_KERNELS
+
 }  // namespace rusttorch::RUSTTORCH_ISA

@@ -120,6 +120,15 @@ constexpr KernelTable make_table() {
 #undef RUSTTORCH_ROW
 #undef RUSTTORCH_KERNELS
 
+#define RUSTTORCH_KERNELS(index, T)                          \
+  table.count_equal[index] = count_equal<T>;                 \
+  table.share_equal[index] = share_equal<T>;                 \
+  table.count_equal_columns[index] = count_equal_columns<T>; \
+  table.share_equal_columns[index] = share_equal_columns<T>;
+  RUSTTORCH_KERNELS(kFloat32, float)
+  RUSTTORCH_KERNELS(kFloat64, double)
+#undef RUSTTORCH_KERNELS
+
 #define RUSTTORCH_KERNELS(name, Functor, index, T) \
   table.name[index] = loss_map<T, Functor>;        \
   table.name##_sum[index] = loss_sum<T, Functor>;  \

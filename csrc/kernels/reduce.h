@@ -9,5 +9,6 @@
   X(min, Smallest)
 
 #ifdef RUSTTORCH_ISA  // the code below is compiled once per ISA, inside its target region
+#include "reduce_equal.h"
 #include "reduce_tiny.h"
 #endif

@@ -75,6 +75,16 @@ using LossSumKernel = bool (*)(double* sum, const LossInputs&, int64_t n, const 
 using LossBackwardKernel = void (*)(void* grad_input, const void* grad_output, const LossInputs&, int64_t n,
                                     const Parameters&);
 
+// The gradient of extremes: reduce_equal.h.
+using CountEqualKernel = void (*)(int64_t* counts, const void* in, const void* values, int64_t rows, int64_t size,
+                                  bool nan_is_equal);
+using ShareEqualKernel = void (*)(void* out, const void* in, const void* values, const void* shares, const void* rests,
+                                  int64_t rows, int64_t size, bool nan_is_equal);
+using CountEqualColumnsKernel = void (*)(void* counts, const void* in, const void* values, int64_t size,
+                                         int64_t columns, int64_t stride);
+using ShareEqualColumnsKernel = void (*)(void* out, const void* in, const void* values, const void* shares,
+                                         const void* rests, int64_t size, int64_t columns, int64_t stride);
+
 // Rows of [rows][size]; normalization_forward.h and normalization_backward.h say what may be null.
 using NormalizationKernel = void (*)(void* out, void* mean, void* rstd, const void* in, const void* weight,
                                      const void* bias, int64_t rows, int64_t size, double eps);
@@ -141,6 +151,11 @@ struct KernelTable {
   LossBackwardKernel name##_backward[kFloatingDtypes];
   RUSTTORCH_LOSSES(RUSTTORCH_ROW)
 #undef RUSTTORCH_ROW
+
+  CountEqualKernel count_equal[kFloatingDtypes];  // these four: float32 and float64
+  ShareEqualKernel share_equal[kFloatingDtypes];
+  CountEqualColumnsKernel count_equal_columns[kFloatingDtypes];
+  ShareEqualColumnsKernel share_equal_columns[kFloatingDtypes];
 
   SquaresColumnsKernel squares_columns[kFloatingDtypes];
   SumTinyKernel sum_tiny[kFloatingDtypes], deviation_tiny[kFloatingDtypes];

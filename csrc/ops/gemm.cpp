@@ -69,7 +69,7 @@ void run_shares(const GemmProblem& p, int dtype, int64_t threads) {
 }
 
 void run_turned(const GemmProblem& p, int dtype) {
-  if (const GemmPath path = gemm_path(p); path != GemmPath::tiles) return run_few_rows(p, dtype, path);
+  if (const GemmPath path = gemm_path(p, dtype); path != GemmPath::tiles) return run_few_rows(p, dtype, path);
   const double multiply_adds = static_cast<double>(p.rows) * static_cast<double>(p.columns) * static_cast<double>(p.k);
   const int64_t threads = threads_for(compute_cost(multiply_adds, dtype));
   if (threads == 1 && multiply_adds < kPackedProduct) return gemm_serial(p, dtype);
@@ -118,7 +118,7 @@ void run_gemm_batch(const GemmProblem& first, int64_t count, int64_t a_step, int
     return;
   }
   // Of 8 x (512,512) TN 0.68 of MKL's speed without packing, 1.05 with; 4 x (128,128) 0.9 with packing.
-  const bool packs = multiply_adds >= kSmallProduct && gemm_path(problem(0)) == GemmPath::tiles;
+  const bool packs = multiply_adds >= kSmallProduct && gemm_path(problem(0), dtype) == GemmPath::tiles;
   for_each_range(count, cost, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       if (packs) run_tasks(problem(i), dtype, 1);

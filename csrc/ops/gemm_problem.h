@@ -7,10 +7,11 @@
 
 namespace rusttorch {
 
-// Most rows of the kernels that read b once, where it is; of a b that comes from memory, more. Over tiles that read it
-// in pieces, b from memory, GFLOP/s on AVX2: (16|32,768)x(768,3072) 59 over 30, 46 over 39; (48,768)x(768,3072) 44 over
-// 52.
-inline constexpr int64_t kMostDotRows = 4, kMostFewRows = 8, kMostFewRowsOfMuch = 32, kMuch = 1 << 20;
+// Most rows of the kernels that read b once, where it is; more for a b that comes from memory and small tiles, which read
+// it in pieces. On AVX2, with tiles of 6 rows, GFLOP/s over that of tiles: (12|16,4096)x(4096,4096) 50 over 24, 60 over
+// 37; (16,768)x(768,3072) 73 over 70; (24,768)x(768,3072) 67 over 76. With tiles of 14 (AVX-512): 10 rows 76 over 81, 16
+// rows 81 over 95.
+inline constexpr int64_t kMostDotRows = 4, kMostFewRows = 8, kMostFewRowsOfMuch = 16, kMuch = 1 << 20, kSmallTile = 8;
 
 // c[rows][columns] = a[rows][k] b[k][columns], + bias[columns] or + c. Strides in elements; the columns of c are
 // adjacent, unless dot products write them (c_column_stride).
@@ -65,20 +66,23 @@ inline int64_t gemm_depth(int64_t k) { return gemm_pieces(k, gemm_pieces(k, kGem
 // How one thread computes: tiles; so few rows that b is read once and not packed (the same bits); dot products of few
 // rows and of columns that are contiguous along k, too (their own order).
 enum class GemmPath { tiles, few_rows, dots };
-inline GemmPath gemm_path(const GemmProblem& p) {
+inline GemmPath gemm_path(const GemmProblem& p, int dtype) {
   if (p.rows <= kMostDotRows && p.a_k_stride == 1 && p.b_k_stride == 1) return GemmPath::dots;
-  const int64_t most = p.k * p.columns > kMuch ? kMostFewRowsOfMuch : kMostFewRows;
+  const bool is_much = p.k * p.columns > kMuch && kernels().gemm_rows[dtype] <= kSmallTile;
+  const int64_t most = is_much ? kMostFewRowsOfMuch : kMostFewRows;
   const bool few = p.rows <= most && p.b_column_stride == 1 && p.c_column_stride == 1;
   return few ? GemmPath::few_rows : GemmPath::tiles;
 }
 
-// a is read where it is if its rows are contiguous, unless its tiles would fall into the same few sets of the caches.
-// Direct over packed, GFLOP/s: 1024 x 1536 (rows 6 KiB apart) 220 over 212; rows a multiple of 4 KiB apart: 1024 x 1024
-// 173 over 203, 512 x 3072 188 over 206. By columns, (1536,1024)x(1024,384) on AVX2: 125 over 152. Few rows are not
-// worth it: (256, 4096)x(4096,4096) 0.70 of the FMA rate over 0.66.
+// a is read where it is if its rows are contiguous, unless its tiles would fall into the same few sets of the caches, and
+// often. Direct over packed, GFLOP/s: 1024 x 1536 (rows 6 KiB apart) 220 over 212; rows 4 KiB apart, (1024,1024) by 1024
+// columns on AVX-512 189 over 201; 12 KiB apart, (768,3072) by 16, 32, 256, 512, 2048 columns on AVX2 131 over 69, 130 over
+// 85, 132 over 121, 115 over 105, 119 over 122. double, by 1024 columns on AVX-512: 8 KiB apart 137 over 121, 32 KiB apart
+// 67 over 83. By columns, (1536,1024)x(1024,384) on AVX2: 125 over 152. Few rows are not worth it: (256,4096)x(4096,4096)
+// 0.70 of the FMA rate over 0.66.
 inline bool gemm_packs_a(const GemmProblem& p, int64_t size) {
   if (p.a_k_stride != 1) return p.rows > 48;
-  return p.rows > 256 && p.a_row_stride * size % 4096 == 0;
+  return p.rows > 256 && p.columns > 512 && p.a_row_stride * size % (size == 4 ? 4096 : 16384) == 0;
 }
 
 // Panels of c that the activation takes at once.
@@ -184,6 +188,6 @@ inline void gemm_serial(const GemmProblem& p, int dtype, GemmPath path) {
   gemm_finish(p, p.c, p.rows, p.columns, size);
 }
 
-inline void gemm_serial(const GemmProblem& p, int dtype) { gemm_serial(p, dtype, gemm_path(p)); }
+inline void gemm_serial(const GemmProblem& p, int dtype) { gemm_serial(p, dtype, gemm_path(p, dtype)); }
 
 }  // namespace rusttorch

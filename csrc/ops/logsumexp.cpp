@@ -28,36 +28,6 @@ constexpr int64_t kBlock = 512;
 // Results that are made at a time from maxima and logarithms on the stack.
 constexpr int64_t kResults = 512;
 
-// The tensor as [outer][size][inner] when the reduced dimensions are neighbours; size = 0 otherwise, or when ATen has to
-// refuse the call.
-Shape split_at_dims(const Tensor& self, at::IntArrayRef dims) {
-  const Shape none{.size = 0};
-  const int64_t most = std::max<int64_t>(self.dim(), 1);
-  if (dims.empty()) return none;
-  uint64_t reduced = 0;
-  for (const int64_t dim : dims) {
-    if (dim < -most || dim >= most) return none;
-    const uint64_t bit = uint64_t(1) << at::maybe_wrap_dim(dim, self.dim());
-    if (reduced & bit) return none;
-    reduced |= bit;
-  }
-  Shape shape;
-  bool ended = false;
-  for (int64_t i = 0; i < self.dim(); ++i) {
-    const int64_t size = self.size(i);
-    if (reduced >> i & 1) {
-      if (ended) return none;
-      shape.size *= size;
-    } else if (reduced & ((uint64_t(1) << i) - 1)) {
-      ended = true;
-      shape.inner *= size;
-    } else {
-      shape.outer *= size;
-    }
-  }
-  return shape;
-}
-
 c10::SmallVector<int64_t, 8> reduced_sizes(const Tensor& self, at::IntArrayRef dims, bool keepdim) {
   std::vector<bool> reduced(std::max<int64_t>(self.dim(), 1));
   for (const int64_t dim : dims) reduced[at::maybe_wrap_dim(dim, self.dim())] = true;
@@ -131,17 +101,6 @@ Tensor& out_cpu(const Tensor& self, at::IntArrayRef dims, bool keepdim, Tensor& 
   if (!result.defined()) return AtenOut::call(self, dims, keepdim, out);
   at::native::resize_output(out, result.sizes());
   return out.copy_(result);
-}
-
-// [outer][size][inner] from the shape of the result: what it lacks was reduced.
-Shape split_at_result(const Tensor& self, const Tensor& result) {
-  c10::SmallVector<int64_t, 8> dims;
-  for (int64_t i = 0; i < self.dim(); ++i) {
-    if (result.size(i) == self.size(i)) continue;
-    if (result.size(i) != 1) return {.size = 0};
-    dims.push_back(i);
-  }
-  return split_at_dims(self, dims);
 }
 
 Tensor backward_cpu(const Tensor& grad_output, const Tensor& self, const Tensor& result) {

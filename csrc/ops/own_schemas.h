@@ -10,8 +10,10 @@
 #include <ATen/ops/addcmul.h>
 #include <ATen/ops/div.h>
 #include <ATen/ops/elu.h>
+#include <ATen/ops/eq.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/huber_loss_backward_ops.h>
+#include <ATen/ops/isnan.h>
 #include <ATen/ops/mish_backward_ops.h>
 #include <ATen/ops/mse_loss_backward_ops.h>
 #include <ATen/ops/mul.h>
@@ -22,8 +24,12 @@
 #include <ATen/ops/smooth_l1_loss_backward_ops.h>
 #include <ATen/ops/softplus.h>
 #include <ATen/ops/sub.h>
+#include <ATen/ops/sum.h>
 #include <ATen/ops/tanh.h>
+#include <ATen/ops/where.h>
 #include <c10/core/GradMode.h>
+
+#include <vector>
 
 namespace rusttorch::ops {
 using at::Scalar;
@@ -61,6 +67,30 @@ struct _logsumexp_backward {
       "_logsumexp_backward(Tensor grad_output, Tensor self, Tensor result) -> Tensor";
   static Tensor call(const Tensor& grad_output, const Tensor& self, const Tensor& result) {
     return at::mul(grad_output, at::exp(at::sub(self, result)));
+  }
+};
+
+// The gradient of amax and amin, or of max and min of all elements (`whole`), where a NaN equals a NaN; grad_output and
+// result have the reduced dimensions, of size 1.
+struct _extremes_backward {
+  using schema = Tensor(const Tensor&, const Tensor&, const Tensor&, bool);
+  static constexpr const char* name = "rusttorch::_extremes_backward";
+  static constexpr const char* overload_name = "";
+  static constexpr const char* schema_str =
+      "_extremes_backward(Tensor grad_output, Tensor self, Tensor result, bool whole) -> Tensor";
+  static Tensor call(const Tensor& grad_output, const Tensor& self, const Tensor& result, bool whole) {
+    const Tensor equal = at::eq(result, self);
+    if (whole) {
+      const Tensor mask = at::where(at::isnan(result), at::isnan(self), equal);
+      const Tensor share = at::div(grad_output, at::sum(mask)).sum();
+      return grad_output.new_zeros_symint(self.sym_sizes()).masked_fill(mask, share);
+    }
+    std::vector<int64_t> reduced;
+    for (int64_t i = 0; i < result.dim(); ++i) {
+      if (result.sym_size(i) == 1) reduced.push_back(i);
+    }
+    const Tensor count = reduced.empty() ? equal : at::sum(equal, reduced, true);
+    return at::div(at::mul(grad_output, equal), count);
   }
 };
 

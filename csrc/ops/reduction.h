@@ -51,9 +51,8 @@ struct ReductionGradient {
   Tensor restored(const Tensor& tensor) const { return restore_dims(tensor, sizes, reduction); }
 };
 
-// `Op` provides Aten, kOperator, reduction(self, arguments...), forward(shape, reduction) and kAtenHasGradient: true where
-// a call that needs a graph is ATen's; else kName, kSavesSelf, kSavesResult and backward(gradient), by differentiable
-// functions of ATen.
+// `Op` provides Aten, kOperator, reduction(self, arguments...), forward(shape, reduction), kName, kSavesSelf, kSavesResult
+// and backward(gradient), by differentiable functions.
 template <class Op>
 struct ReductionNode : LockedNode {
   torch::autograd::variable_list gradients(torch::autograd::variable_list&& grads) override {
@@ -93,11 +92,8 @@ struct ReductionKernels<Op, Tensor(const Tensor&, Args...)> {
     return Aten::call(self, args...);
   }
   static Tensor autograd(c10::DispatchKeySet keys, const Tensor& self, Args... args) {
-    const bool graph = needs_graph(self);
-    if (belongs_to_aten<true>(self) || (graph && Op::kAtenHasGradient)) return Aten::call(self, args...);
-    if constexpr (!Op::kAtenHasGradient) {
-      if (graph) return with_graph(keys, self, args...);
-    }
+    if (belongs_to_aten<true>(self)) return Aten::call(self, args...);
+    if (needs_graph(self)) return with_graph(keys, self, args...);
     at::AutoDispatchBelowADInplaceOrView guard;
     return handle<Aten>().redispatch(keys & c10::after_ADInplaceOrView_keyset, self, args...);
   }

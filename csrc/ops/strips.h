@@ -16,6 +16,11 @@ inline Shape split_at(const Tensor& self, int64_t dim) {
   return shape;
 }
 
+// The same with the neighbouring dimensions `dims`; size = 0 where they are no neighbours, or ATen has to refuse the call.
+Shape split_at_dims(const Tensor& self, at::IntArrayRef dims);
+// The same from the shape of the result: the dimensions where it has size 1 were reduced.
+Shape split_at_result(const Tensor& self, const Tensor& result);
+
 // Calls rows(first_row, rows) when the dimension is innermost, else columns(offset, columns) for strips of columns.
 // `offset` counts elements from the start of the tensor.
 template <class Rows, class Columns>
