@@ -27,6 +27,7 @@ std::vector<T> numbers(int64_t n, uint32_t seed) {
 
 template <class T>
 struct Data {
+  static constexpr int dtype = std::is_same_v<T, float> ? kFloat32 : kFloat64;
   Size size;
   std::vector<T> a, b, bias, before;
   Data(Size size_)
@@ -77,7 +78,6 @@ struct Data {
     GemmProblem p = problem(layout, c);
     p.accumulate = store == 1;
     p.bias = store == 2 ? bias.data() : nullptr;
-    constexpr int dtype = std::is_same_v<T, float> ? kFloat32 : kFloat64;
     if (threads == 0) {
       gemm_serial(p.with_short_side_first(), dtype);
       return c;
@@ -103,7 +103,7 @@ void check(Size size) {
     p.bias = store == 2 ? data.bias.data() : nullptr;
     const std::vector<T> expected = data.expected(p);
     for (const int threads : {0, 1, 2, 5, 16}) {
-      if (threads == 0 && gemm_path(p.with_short_side_first(), data.dtype) == GemmPath::dots)
+      if (threads == 0 && gemm_path(p.with_short_side_first(), Data<T>::dtype) == GemmPath::dots)
         continue;  // in another order
       const std::vector<T> got = data.run(layout, store, threads);
       ASSERT_TRUE(got == expected) << size.rows << "x" << size.k << "x" << size.columns << " layout " << layout
