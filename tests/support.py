@@ -36,6 +36,8 @@ OTHER_DTYPES = (torch.bool, torch.int8, torch.uint8, torch.int16, torch.complex6
 
 # OpInfos that describe a row which has none of its own.
 STAND_INS = {"fused_multiply_add": "addcmul"}
+# PyTorch describes torch.bernoulli, which takes a tensor of probabilities: test_bernoulli.py.
+UNDESCRIBED = ("bernoulli_",)
 
 # Largest error in units of the last place, in float32 and against float64: section 6 of the design. 0: the same bits as
 # torch, whose arithmetic is exactly rounded. softmax: see `assert_matches`.

@@ -301,54 +301,45 @@ def test_threads_share_the_generator():
     assert len({tuple(mask.tolist()) for mask in masks}) == 400
 
 
-@dtypes
-def test_bernoulli(dtype, instruction_set, fast_path):
-    """1 with probability p, else 0, in every layout that is dense; torch's numbers where its generator is asked for."""
-    for shape, p in (((1024,), 0.5), ((4095,), 0.9), ((4097,), 0.1), ((3, 100_003), 0.7)):
-        x = torch.full(shape, torch.nan, dtype=dtype)
-        with fast_path("bernoulli_"):
-            assert torch.ops.rusttorch.bernoulli_(x, p) is x
-        assert ((x == 0) | (x == 1)).all()
-        n = x.numel()
-        assert abs(x.double().mean() - p) <= 6 * math.sqrt(p * (1 - p) / n)
-    transposed = torch.empty(70, 50, dtype=dtype).t()
-    torch.ops.rusttorch.bernoulli_(transposed, 0.5)
-    assert 0.4 < transposed.double().mean() < 0.6
-
-
-def test_bernoulli_of_torch():
-    """A generator, a probability of 0 or 1 or none, other dtypes and layouts: the stock kernel, bit for bit."""
-    before = taken("bernoulli_")
-    for generator in (torch.Generator().manual_seed(3), torch.Generator().manual_seed(4)):
-        again = torch.Generator().set_state(generator.get_state())
-        ours = torch.ops.rusttorch.bernoulli_(torch.empty(1000), 0.3, generator=generator)
-        assert torch.equal(ours, torch.empty(1000).bernoulli_(0.3, generator=again))
-    for x, p in ((torch.empty(9), 0.0), (torch.empty(9), 1.0), (torch.empty(9, dtype=torch.int64), 0.5),
-                 (torch.empty(99, 99)[:, ::2], 0.5), (torch.empty(1023), 0.5), (torch.empty(0), 0.5)):  # fmt: skip
-        torch.manual_seed(5)
-        ours = torch.ops.rusttorch.bernoulli_(x, p).clone()
-        torch.manual_seed(5)
-        assert torch.equal(ours, x.bernoulli_(p))
-    for p in (-0.1, 1.1, math.nan):
-        ours = outcome(torch.ops.rusttorch.bernoulli_, torch.empty(9), p)
-        assert ours.error is not None and ours.error is outcome(torch.empty(9).bernoulli_, p).error
-    assert taken("bernoulli_") == before
-    leaf = torch.ones(9, requires_grad=True)
-    y = leaf * 1
-    torch.ops.rusttorch.bernoulli_(y, 0.5).sum().backward()
-    assert leaf.grad.eq(0).all()
-
-
 def test_attention_draws_with_our_kernel():
-    """scaled_dot_product_attention composes its dropout in C++: patch(random=True) reaches the mask."""
+    """scaled_dot_product_attention composes its dropout in C++: patch() reaches the mask, with torch's numbers or, with
+    random=True, our own."""
     query = torch.randn(2, 4, 33, 16, requires_grad=True)
     ones = torch.ones(2, 4, 33, 16)  # a weighted mean of ones is 1 when each weight is kept or dropped, and scaled
+
+    def attend():
+        torch.manual_seed(3)
+        result = F.scaled_dot_product_attention(query, query, ones, dropout_p=0.25)
+        return result, torch.autograd.grad(result.sum(), query)[0]
+
+    stock = attend()
     for random in (False, True):
         with torchext.patched(memory=False, random=random):
-            torch.manual_seed(3)
-            result = F.scaled_dot_product_attention(query, query, ones, dropout_p=0.25)
-            assert result.std() > 0.01 and abs(result.mean() - 1) < 0.1
-            result.sum().backward()
-            hits = {entry.name: entry.hits for entry in torchext.report().entries}
-        assert (hits["aten::bernoulli_.float"] > 0) is random
+            found = attend()
+            entries = [entry for entry in torchext.report().entries if entry.name == "aten::bernoulli_.float"]
+        assert found[0].std() > 0.01 and abs(found[0].mean() - 1) < 0.1
+        same = all(torch.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(found, stock, strict=True))
+        assert same is not random
+        assert {entry.row: entry.calls > 0 for entry in entries} == {"dropout": random, "bernoulli_": not random}
         torchext.reset_report()
+
+
+@dtypes
+def test_masks_of_our_own(dtype):
+    """What patch(random=True) draws in C++: 1 with probability p, else 0, in every layout that is dense."""
+    with torchext.patched(memory=False, random=True):
+        for shape, p in (((1024,), 0.5), ((4095,), 0.9), ((4097,), 0.1), ((3, 100_003), 0.7)):
+            x = torch.full(shape, torch.nan, dtype=dtype)
+            before = taken("random_mask")
+            assert x.bernoulli_(p) is x
+            assert taken("random_mask") == before + 1
+            assert ((x == 0) | (x == 1)).all()
+            assert abs(x.double().mean() - p) <= 6 * math.sqrt(p * (1 - p) / x.numel())
+        transposed = torch.empty(70, 50, dtype=dtype).t().bernoulli_(0.5)
+        assert 0.4 < transposed.double().mean() < 0.6
+        before = taken("random_mask")
+        for generator in (torch.Generator().manual_seed(3), torch.Generator().manual_seed(4)):
+            again = torch.Generator().set_state(generator.get_state())
+            ours = torch.empty(2000).bernoulli_(0.3, generator=generator)
+            assert torch.equal(ours, torchext.bernoulli_(torch.empty(2000), 0.3, generator=again))
+        assert taken("random_mask") == before

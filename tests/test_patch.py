@@ -11,7 +11,7 @@ import threading
 import pytest
 import torch
 import torch.nn.functional as F
-from support import outcome, samples
+from support import UNDESCRIBED, outcome, samples
 from support import patch_hits as hits
 from torch import nn
 
@@ -56,8 +56,9 @@ def test_every_row(name):
         patched = run()
         entries = torchext.report().entries
         assert {entry.row for entry in entries if entry.calls} == {name}
-        # linear_cross_entropy is worth its chunks from 64 MiB of logits on: test_linear_entropy.py.
-        assert name == "linear_cross_entropy" or hits()
+        # linear_cross_entropy is worth its chunks from 64 MiB of logits on (test_linear_entropy.py); on Intel CPUs
+        # torch draws from another generator (test_bernoulli.py).
+        assert name in ("linear_cross_entropy", "bernoulli_") or hits()
     assert states(name) == {"off"}
     if not row.random:
         for ours, expected in zip(patched, stock, strict=True):
@@ -70,8 +71,8 @@ def test_every_row(name):
 def test_samples(name):
     """PyTorch's own samples: same class of error, same form, close values; all patched at once."""
     row = ROWS[name]
-    if row.random:
-        pytest.skip("draws other random numbers: test_dropout.py")
+    if row.random or name in UNDESCRIBED:
+        pytest.skip("random numbers: test_dropout.py, test_bernoulli.py")
     for sample in samples(row, torch.float32):
         stock = outcome(row.original, *sample.clone().args, **sample.clone().kwargs)
         with torchext.patched(memory=False):

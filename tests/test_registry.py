@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from operators import OVERLOADS, twin
-from support import ALL_ROWS, opinfos, row_named
+from support import ALL_ROWS, UNDESCRIBED, opinfos, row_named
 
 import torchext
 from torchext import _C
@@ -86,7 +86,7 @@ def test_row(name):
         assert (overload or "default") in getattr(packet, operator).overloads(), qualified
     families = "arithmetic activation softmax reduction loss normalization dropout product"
     assert row.family in families.split()
-    assert opinfos(row)
+    assert name in UNDESCRIBED or opinfos(row)
     for case in row.bench_inputs(100, torch.float32):
         result, original = (f(*case.args, **case.kwargs) for f in (row.function, row.original))
         result, original = (r[0] if isinstance(r, tuple) else r for r in (result, original))

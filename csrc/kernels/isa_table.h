@@ -156,9 +156,10 @@ constexpr KernelTable make_table() {
 #undef RUSTTORCH_ROW
 #undef RUSTTORCH_KERNELS
 
-#define RUSTTORCH_KERNELS(index, T)  \
-  table.dropout[index] = dropout<T>; \
-  table.dropout_backward[index] = dropout_backward<T>;
+#define RUSTTORCH_KERNELS(index, T)                    \
+  table.dropout[index] = dropout<T>;                   \
+  table.dropout_backward[index] = dropout_backward<T>; \
+  table.mersenne_bernoulli[index] = mersenne_bernoulli<T>;
   RUSTTORCH_KERNELS(kFloat32, float)
   RUSTTORCH_KERNELS(kFloat64, double)
   RUSTTORCH_KERNELS(kBFloat16, bfloat16)

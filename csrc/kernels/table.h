@@ -6,6 +6,7 @@
 #include "activations.h"
 #include "arithmetic.h"
 #include "dropout.h"
+#include "mersenne.h"
 #include "gemm.h"
 #include "logsumexp.h"
 #include "losses.h"
@@ -96,6 +97,8 @@ using DropoutKernel = void (*)(void* out, uint8_t* mask, const void* in, int64_t
                                const DropoutParameters&);
 using DropoutBackwardKernel = void (*)(void* grad_input, const void* grad_output, const uint8_t* mask, int64_t n,
                                        double scale);
+// out[i] = 1 or 0; moves the stream on by two words each.
+using MersenneBernoulliKernel = void (*)(void* out, MersenneState& state, int64_t n, uint64_t threshold);
 // c (+)= a b for one block; see gemm.h.
 using GemmBlockKernel = void (*)(const GemmBlock&);
 // packed: panels of [k][gemm_width], panel_stride apart, from the elements b[i * k_stride + j * column_stride].
@@ -170,6 +173,7 @@ struct KernelTable {
 #undef RUSTTORCH_ROW
   DropoutKernel dropout[kFloatingDtypes];
   DropoutBackwardKernel dropout_backward[kFloatingDtypes];
+  MersenneBernoulliKernel mersenne_bernoulli[kFloatingDtypes];
   // Products; see kGemmDtypes.
   GemmBlockKernel gemm_block[kGemmDtypes], gemm_few_rows[kGemmDtypes], gemm_dots[kGemmDtypes];
   GemmPackKernel gemm_pack[kGemmDtypes];

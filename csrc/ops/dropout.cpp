@@ -13,6 +13,7 @@
 #include <mutex>
 
 #include "autograd.h"
+#include "dropout.h"
 #include "results.h"
 
 namespace rusttorch {
@@ -29,7 +30,7 @@ struct NativeBackward : at::_ops::native_dropout_backward {
   }
 };
 
-// Elements from which on our bernoulli_ is faster: below, ATen's 3 microseconds are fewer than ours.
+// Elements from which on our mask is faster: below, ATen's 3 microseconds are fewer than ours.
 constexpr int64_t kFewest = 1024;
 // Nanoseconds per element on one AVX2 core.
 constexpr double kForwardCost = 0.5, kBackwardCost = 0.15;
@@ -78,29 +79,6 @@ void run(const Tensor& out, const Tensor& mask, const Tensor& input, const Dropo
     });
     if (streams) stream_end();
   });
-}
-
-// bernoulli_(p): 1 with probability p, else 0. This is where the dropout of compositions in C++ gets its mask, attention's
-// among them. A generator of the caller's promises torch's numbers.
-Tensor& bernoulli_cpu(Tensor& self, double p, std::optional<at::Generator> generator) {
-  static DecisionPoint& bernoulli_point = *new DecisionPoint("bernoulli_");
-  Decision decision = generator ? Decision::arguments : decide(self, p, true);
-  if (self.numel() < kFewest && decision == Decision::taken) decision = Decision::slower;
-  if (!bernoulli_point.count(decision)) return Bernoulli::call(self, p, generator);
-  DropoutParameters parameters = draw(1 - p);
-  parameters.scale = 1;
-  constexpr int64_t kChunk = 64 * kDropoutBlock;  // elements: dropout of ones that stay in the L1 cache
-  const int64_t n = self.numel(), size = int64_t(self.element_size());
-  const Tensor ones = at::full({std::min(n, kChunk)}, 1, self.options());
-  const DropoutKernel kernel = kernels().dropout[dtype_index(self.scalar_type())];
-  char* const to = static_cast<char*>(self.data_ptr());
-  const char* const from = static_cast<const char*>(ones.const_data_ptr());
-  for_each_range((n + kChunk - 1) / kChunk, kForwardCost * kChunk, [&](int64_t begin, int64_t end) {
-    for (int64_t first = begin * kChunk; first < std::min(n, end * kChunk); first += kChunk) {
-      kernel(to + first * size, nullptr, from, first, std::min(kChunk, n - first), parameters);
-    }
-  });
-  return self;
 }
 
 struct Dropped {
@@ -216,6 +194,28 @@ Tensor& inplace_autograd(c10::DispatchKeySet keys, Tensor& self, double p, bool 
 
 }  // namespace
 
+Tensor& random_mask(Tensor& self, double p, std::optional<at::Generator> generator) {
+  static DecisionPoint& mask_point = *new DecisionPoint("random_mask");
+  // A generator of the caller's promises torch's numbers.
+  Decision decision = generator ? Decision::arguments : decide(self, p, true);
+  if (self.numel() < kFewest && decision == Decision::taken) decision = Decision::slower;
+  if (!mask_point.count(decision)) return Bernoulli::call(self, p, generator);
+  DropoutParameters parameters = draw(1 - p);
+  parameters.scale = 1;
+  constexpr int64_t kChunk = 64 * kDropoutBlock;  // elements: dropout of ones that stay in the L1 cache
+  const int64_t n = self.numel(), size = int64_t(self.element_size());
+  const Tensor ones = at::full({std::min(n, kChunk)}, 1, self.options());
+  const DropoutKernel kernel = kernels().dropout[dtype_index(self.scalar_type())];
+  char* const to = static_cast<char*>(self.data_ptr());
+  const char* const from = static_cast<const char*>(ones.const_data_ptr());
+  for_each_range((n + kChunk - 1) / kChunk, kForwardCost * kChunk, [&](int64_t begin, int64_t end) {
+    for (int64_t first = begin * kChunk; first < std::min(n, end * kChunk); first += kChunk) {
+      kernel(to + first * size, nullptr, from, first, std::min(kChunk, n - first), parameters);
+    }
+  });
+  return self;
+}
+
 TORCH_LIBRARY_FRAGMENT(rusttorch, library) {
   const std::vector<at::Tag> random = {at::Tag::pt2_compliant_tag, at::Tag::nondeterministic_seeded};
   define<Dropout>(library, random);
@@ -228,10 +228,6 @@ TORCH_LIBRARY_FRAGMENT(rusttorch, library) {
   define<Native>(library, random);
   implement<Native>(library, c10::DispatchKey::CPU, &native_cpu);
   implement_pass_through<Native, true>(library);
-  define<Bernoulli>(library, random);
-  implement<Bernoulli>(library, c10::DispatchKey::CPU, &bernoulli_cpu);
-  implement_pass_through<Bernoulli, true>(library);
-  implement_version_bump<Bernoulli>(library);
   define<NativeBackward>(library);
   implement<NativeBackward>(library, c10::DispatchKey::CPU, &backward_cpu);
   implement_pass_through<NativeBackward, true>(library);

@@ -13,9 +13,10 @@ from torch.overrides import handle_torch_function, has_torch_function_unary, has
 from torchext._registry import drop_in, flat, normalized, scaled
 from torchext.functional._calls import general as _general
 from torchext.functional._calls import route as _route
+from torchext.functional._calls import traced as _traced
 
 __all__ = [
-    "layer_norm", "rms_norm", "dropout",
+    "layer_norm", "rms_norm", "dropout", "bernoulli_",
 ]  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def rms_norm(
 
 @drop_in(
     F.dropout, family="dropout", opinfo="nn.functional.dropout", bench_inputs=flat,
-    aten_overloads=("dropout", "dropout_", "native_dropout", "bernoulli_.float"), random=True, redirected=True,
+    aten_overloads=("dropout", "dropout_", "native_dropout"), random=True, redirected=True,
 )  # fmt: skip
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Zeroes elements with probability ``p``, and divides the others by ``1 - p``.
@@ -132,3 +133,42 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     if is_dynamo_compiling() or not training or p == 0:
         return torch.dropout_(input, p, training) if inplace else torch.dropout(input, p, training)
     return _general.dropout_(input, p, training) if inplace else _general.dropout(input, p, training)
+
+
+def _torch_bernoulli_(input: Tensor, p: float = 0.5, *, generator: torch.Generator | None = None) -> Tensor:
+    return input.bernoulli_(p, generator=generator)
+
+
+@drop_in(
+    _torch_bernoulli_, family="dropout", bench_inputs=flat, aten_overloads=("bernoulli_.float",), differentiable=False
+)
+def bernoulli_(input: Tensor, p: float = 0.5, *, generator: torch.Generator | None = None) -> Tensor:
+    """Fills ``input`` with ones, each with probability ``p``, and zeros: the numbers that torch draws, bit for bit.
+
+    The words of torch's generator, a Mersenne twister, are made and compared in vectors. On Intel's CPUs, where torch
+    draws from another generator, torch's own kernel runs.
+
+    Args:
+        input: any shape; floating.
+        p: the probability, in [0, 1]; a tensor is torch's.
+        generator: of the CPU; None: torch's default one.
+
+    Returns:
+        ``input``.
+
+    Raises:
+        RuntimeError: ``p`` is out of range.
+
+    Example:
+        >>> torchext.bernoulli_(torch.empty(3), 1.0)
+        tensor([1., 1., 1.])
+
+    Source: :meth:`torch.Tensor.bernoulli_`.
+    """
+    if has_torch_function_unary(input):
+        return handle_torch_function(bernoulli_, (input,), input, p=p, generator=generator)
+    is_ours = isinstance(input, Tensor) and type(p) in (float, int)
+    if is_dynamo_compiling() or not is_ours or not (generator is None or isinstance(generator, torch.Generator)):
+        return input.bernoulli_(p, generator=generator)
+    result: Tensor = _traced.bernoulli_(input, p, generator=generator)
+    return result
