@@ -43,7 +43,8 @@ def write_build_info() -> None:
 
 class Build(BuildExtension):
     """torch's build extension with a fixed folder for objects, so that ninja compiles only what changed, and with
-    torch's headers precompiled: units that see torch spend half of their time on parsing them."""
+    torch's headers precompiled: units that see torch spend half of their time on parsing them. Not pybind11's: its 10 s
+    in each unit of the Python module are code that is generated there."""
 
     def finalize_options(self) -> None:
         super().finalize_options()

@@ -298,3 +298,11 @@ def outcome(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Outcome:
 def patch_hits() -> dict[str, int]:
     """Calls that our kernels served in torch's place, by what they replaced."""
     return {entry.name: entry.hits for entry in torchext.report().entries if entry.hits}
+
+
+@cache
+def torch_draws_from_twister() -> bool:
+    """Whether torch's bernoulli_ draws from its Mersenne twister here, as ours: not on Intel's CPUs with MKL."""
+    before = taken("bernoulli_")
+    torchext.bernoulli_(torch.empty(1000), 0.5, generator=torch.Generator())
+    return taken("bernoulli_") > before

@@ -8,19 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 import torch.nn.functional as F
-from support import FLOATING, OTHER_DTYPES, outcome, taken
+from support import FLOATING, OTHER_DTYPES, outcome, taken, torch_draws_from_twister
 
 import torchext
 
-
-def draws_as_we_do() -> bool:
-    """Whether torch's kernel draws from its Mersenne twister here: not on Intel's CPUs."""
-    before = taken("bernoulli_")
-    torchext.bernoulli_(torch.empty(1000), 0.5, generator=torch.Generator())
-    return taken("bernoulli_") > before
-
-
-HERE = draws_as_we_do()
+HERE = torch_draws_from_twister()
 needs_twister = pytest.mark.skipif(not HERE, reason="torch draws from a generator of MKL's on this CPU")
 
 
@@ -101,6 +93,7 @@ def test_what_is_torchs():
     for arguments in ((-0.1,), (1.1,), (math.nan,), ("text",), (None,)):
         ours = outcome(torchext.bernoulli_, torch.empty(100), *arguments)
         assert ours.error is not None and ours.error is outcome(torch.empty(100).bernoulli_, *arguments).error
+    assert outcome(torchext.bernoulli_, torch.empty(900), 10**400).error is OverflowError
     complex_ = torch.zeros(500, dtype=torch.complex64)
     assert outcome(torchext.bernoulli_, complex_).error is outcome(complex_.bernoulli_).error is not None
     assert outcome(torchext.bernoulli_, torch.zeros(1).expand(100)).error is RuntimeError
@@ -108,17 +101,39 @@ def test_what_is_torchs():
 
 
 def test_graph_and_version():
-    leaf = torch.ones(100, requires_grad=True)
+    leaf = torch.ones(1000, requires_grad=True)
     assert outcome(torchext.bernoulli_, leaf).error is outcome(leaf.bernoulli_).error is RuntimeError
     y = leaf * 1
     version = y._version
     torchext.bernoulli_(y, 0.5).sum().backward()
     assert y._version == version + 1 and leaf.grad.eq(0).all()
-    assert torchext.bernoulli_(torch.empty(100, device="meta")).is_meta
+    assert torchext.bernoulli_(torch.empty(1000, device="meta")).is_meta
     torch.manual_seed(1)
-    ours = torch.vmap(lambda t: torchext.bernoulli_(t, 0.5), randomness="different")(torch.empty(4, 100))
+    ours = torch.vmap(lambda t: torchext.bernoulli_(t, 0.5), randomness="different")(torch.empty(4, 1000))
     torch.manual_seed(1)
-    assert torch.equal(ours, torch.vmap(lambda t: t.bernoulli_(0.5), randomness="different")(torch.empty(4, 100)))
+    assert torch.equal(ours, torch.vmap(lambda t: t.bernoulli_(0.5), randomness="different")(torch.empty(4, 1000)))
+
+
+@needs_twister
+def test_states_that_the_twister_does_not_reach():
+    """A generator whose state somebody has made up: torch's kernel."""
+    generator = torch.Generator().manual_seed(1)
+    state = generator.get_state()
+    state[8:12] = torch.tensor([100, 0, 0, 0], dtype=torch.uint8)  # words left, of which next_ knows nothing
+    results = []
+    for function in (torchext.bernoulli_, torch.Tensor.bernoulli_):
+        generator.set_state(state)
+        results.append((function(torch.empty(1000), 0.5, generator=generator), generator.get_state()))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_under_a_patch_that_draws_others():
+    """torchext.bernoulli_ gives torch's numbers whatever dropout's masks are."""
+    torch.manual_seed(6)
+    expected = torch.empty(5000).bernoulli_(0.5)
+    with torchext.patched(memory=False, random=True):
+        torch.manual_seed(6)
+        assert torch.equal(torchext.bernoulli_(torch.empty(5000), 0.5), expected)
 
 
 @needs_twister

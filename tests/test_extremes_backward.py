@@ -25,6 +25,7 @@ def same(name, x, args, grad_output, **kwargs):
     mine, stock = (gradients(function, x, args, grad_output, **kwargs) for function in (row.function, row.original))
     assert mine.stride() == stock.stride()
     torch.testing.assert_close(mine, stock, rtol=0, atol=0, equal_nan=True)
+    assert torch.equal(mine.signbit() & ~mine.isnan(), stock.signbit() & ~stock.isnan())
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -41,7 +42,7 @@ def test_same_bits_as_torch(name, shape, dtype, instruction_set, fast_path):
         for args in dims:
             if args == ((),):
                 continue
-            for value in (0.3, -2.0, math.inf):
+            for value in (0.3, -2.0, math.inf, -0.0):
                 with fast_path("_extremes_backward"):
                     same(name, x, args, torch.tensor(value, dtype=dtype))
 
@@ -87,14 +88,30 @@ def test_same_bits_for_any_number_of_threads():
         assert all(torch.equal(found[0], other) for other in found)
 
 
-def test_second_derivative_and_batches():
-    x = torch.randint(0, 3, (4, 5)).double().requires_grad_()
-    weight = torch.randn(4, dtype=torch.float64, requires_grad=True)
+@pytest.mark.parametrize(("name", "args"), [("amax", (1,)), ("amin", (0,)), ("max", ()), ("min", ())])
+def test_second_derivative(name, args):
+    """The same bits: the formula is ATen's, step by step."""
+    x = torch.randint(0, 3, (50, 60)).float().requires_grad_()
     second = []
-    for function in (torchext.amax, torch.amax):
-        (first,) = torch.autograd.grad(function(x, 1), x, weight, create_graph=True)
-        second.append(torch.autograd.grad((first * first).sum(), weight)[0])
-    torch.testing.assert_close(second[0], second[1])
+    for function in (row_named(name).function, row_named(name).original):
+        result = function(x, *args)
+        torch.manual_seed(0)
+        weight, other = torch.randn(result.shape, requires_grad=True), torch.randn(50, 60)
+        (first,) = torch.autograd.grad(result, x, weight, create_graph=True)
+        second.append(torch.autograd.grad((first * other).sum(), weight)[0])
+    assert torch.equal(*second)
+
+
+def test_more_dimensions_than_a_mask_has_bits():
+    x = torch.randn([2, *[1] * 70, 3])
+    for name in ("max", "min", "sum", "mean"):
+        row, grad_output = row_named(name), torch.tensor(0.5)
+        mine, stock = (gradients(f, x, (), grad_output).flatten() for f in (row.function, row.original))
+        assert torch.equal(mine, stock)
+
+
+def test_batches():
+    x = torch.randint(0, 3, (4, 5)).double().requires_grad_()
     batch = torch.eye(4, dtype=torch.float64)
     mine, stock = (
         torch.autograd.grad(function(x, 1), x, batch, is_grads_batched=True)[0]

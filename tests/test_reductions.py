@@ -252,7 +252,8 @@ def test_gradients(name, instruction_set):
             for function in (row.function, row.original):
                 leaf = x.clone().requires_grad_()
                 result = results(function(leaf, *args))[0]
-                assert ("Torchext" in result.grad_fn.name()) == (function is row.function)
+                own = name in SUMS or (args and name in ("max", "min")) or x.is_contiguous()
+                assert ("Torchext" in result.grad_fn.name()) == bool(function is row.function and own)
                 weight = torch.linspace(0.5, 2, result.numel()).reshape(result.shape)
                 gradients.append(torch.autograd.grad(result, leaf, weight)[0])
             torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-5, atol=1e-6)

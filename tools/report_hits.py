@@ -15,7 +15,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if "TORCHEXT_ONLY" not in os.environ:
         return
     only = set(Path(os.environ["TORCHEXT_ONLY"]).read_text().splitlines())
-    kept = [item for item in items if f"{item.module.__name__}.{item.cls.__name__}::{item.name}" in only]
+    kept = [item for item in items if item.cls and f"{item.module.__name__}.{item.cls.__name__}::{item.name}" in only]
     config.hook.pytest_deselected(items=list(set(items) - set(kept)))
     items[:] = kept
 

@@ -9,10 +9,10 @@
 #include <ATen/ops/equal.h>
 
 #include <algorithm>
+#include <array>
 #include <mutex>
 
 #include "autograd.h"
-#include "results.h"
 
 namespace rusttorch {
 namespace {
@@ -22,15 +22,17 @@ using Bernoulli = at::_ops::bernoulli__float;
 // Elements from which on copying the generator's state, of 2.5 KB, costs less than it saves.
 constexpr int64_t kFewest = 256;
 
-void draw(const Tensor& self, double p, at::CPUGeneratorImpl& generator) {
+// False where somebody has set a state that the twister does not reach; nothing is drawn then.
+bool draw(const Tensor& self, double p, at::CPUGeneratorImpl& generator) {
   const std::lock_guard<std::mutex> lock(generator.mutex_);
   at::mt19937 engine = generator.engine();
   at::mt19937_data_pod data = engine.data();
   static_assert(std::tuple_size_v<decltype(data.state_)> == MersenneState::kWords);
   MersenneState state;
   std::copy(data.state_.begin(), data.state_.end(), state.words);
-  // After seeding left_ is 1 and next_ is 0; else left_ = kWords + 1 - next_.
+  // left_ - 1 words are left; next_ says the same, but for the start, where it is 0.
   state.next = MersenneState::kWords + 1 - data.left_;
+  if (data.left_ != 1 && state.next != static_cast<int64_t>(data.next_)) return false;
   kernels().mersenne_bernoulli[dtype_index(self.scalar_type())](self.data_ptr(), state, self.numel(),
                                                                 bernoulli_threshold(p));
   std::copy_n(state.words, MersenneState::kWords, data.state_.begin());
@@ -38,6 +40,7 @@ void draw(const Tensor& self, double p, at::CPUGeneratorImpl& generator) {
   data.left_ = static_cast<int>(MersenneState::kWords + 1 - state.next);
   engine.set_data(data);
   generator.set_engine(engine);
+  return true;
 }
 
 // Whether torch draws from the twister: on Intel's CPUs a build with MKL draws from a generator of MKL's.
@@ -48,9 +51,9 @@ bool torch_draws_as_we_do() {
     at::Generator generator = at::detail::createCPUGenerator(20), copy = at::detail::createCPUGenerator(20);
     Tensor written = theirs;
     at::cpu::bernoulli_(written, p, generator);  // the stock kernel, whatever is patched
-    draw(ours, p, *at::check_generator<at::CPUGeneratorImpl>(copy));
-    return at::equal(theirs, ours) && at::equal(at::Tensor(generator.getIntrusivePtr()->get_state()),
-                                                at::Tensor(copy.getIntrusivePtr()->get_state()));
+    const auto state_of = [](const at::Generator& of) { return Tensor(of.getIntrusivePtr()->get_state()); };
+    return draw(ours, p, *at::check_generator<at::CPUGeneratorImpl>(copy)) && at::equal(theirs, ours) &&
+           at::equal(state_of(generator), state_of(copy));
   }();
   return same;
 }
@@ -63,10 +66,13 @@ Decision decide(const Tensor& self, double p, const std::optional<at::Generator>
   return self.numel() < kFewest || !torch_draws_as_we_do() ? Decision::slower : Decision::taken;
 }
 
+// What is not ours goes to the stock kernel by its C++ name: an override may draw other numbers (patch/dropout.cpp).
 Tensor& cpu(Tensor& self, double p, std::optional<at::Generator> generator) {
   static DecisionPoint& point = *new DecisionPoint("bernoulli_");
-  if (!point.count(decide(self, p, generator))) return Bernoulli::call(self, p, generator);
-  draw(self, p, *at::get_generator_or_default<at::CPUGeneratorImpl>(generator, at::detail::getDefaultCPUGenerator()));
+  if (!point.count(decide(self, p, generator))) return at::cpu::bernoulli_(self, p, generator);
+  auto* const drawn_from =
+      at::get_generator_or_default<at::CPUGeneratorImpl>(generator, at::detail::getDefaultCPUGenerator());
+  if (!draw(self, p, *drawn_from)) at::cpu::bernoulli_(self, p, generator);
   return self;
 }
 

@@ -22,10 +22,13 @@ Tensor values_of(const ReductionShape& shape, bool smallest) {
   return values;
 }
 
-// Equal extremes share the gradient.
+// Equal extremes share the gradient. In other dtypes and layouts ours would be slower than ATen's.
 template <bool whole>
 struct Shared {
   static constexpr bool kSavesSelf = true, kSavesResult = true;
+  static bool differentiable(const Tensor& self) {
+    return (self.scalar_type() == at::kFloat || self.scalar_type() == at::kDouble) && self.is_contiguous();
+  }
   static Tensor backward(const ReductionGradient& gradient) {
     return handle<ops::_extremes_backward>().call(gradient.restored(gradient.grad), gradient.self,
                                                   gradient.restored(gradient.result), whole);

@@ -1,14 +1,14 @@
 // The gradient of max, min, amax and amin: equal extremes share it.
 #include "torch_headers.h"
 
-#include "common.h"
+#include <algorithm>
+#include <atomic>
+#include <vector>
+
+#include "autograd.h"
 #include "own_schemas.h"
 #include "results.h"
 #include "strips.h"
-
-#include <cmath>
-
-#include "autograd.h"
 
 namespace rusttorch {
 namespace {
@@ -25,10 +25,11 @@ template <class T>
 struct Shares {
   std::vector<T> share, rest;
   explicit Shares(int64_t n) : share(n), rest(n) {}
-  // As ATen: grad * mask / count for amax and amin, where 0 * grad need not be 0; grad / count or 0 for max and min.
+  // As ATen: grad / count * mask for amax and amin, where a product with 0 need not be 0; grad / count or 0 for max and
+  // min.
   void set(int64_t i, T grad, T count, bool whole) {
     share[i] = grad / count;
-    rest[i] = whole ? T(0) : grad * T(0) / count;
+    rest[i] = whole ? T(0) : share[i] * T(0);
   }
 };
 

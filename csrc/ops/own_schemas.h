@@ -82,7 +82,7 @@ struct _extremes_backward {
     const Tensor equal = at::eq(result, self);
     if (whole) {
       const Tensor mask = at::where(at::isnan(result), at::isnan(self), equal);
-      const Tensor share = at::div(grad_output, at::sum(mask)).sum();
+      const Tensor share = at::div(grad_output, at::sum(mask)).reshape({});
       return grad_output.new_zeros_symint(self.sym_sizes()).masked_fill(mask, share);
     }
     std::vector<int64_t> reduced;
@@ -90,7 +90,7 @@ struct _extremes_backward {
       if (result.sym_size(i) == 1) reduced.push_back(i);
     }
     const Tensor count = reduced.empty() ? equal : at::sum(equal, reduced, true);
-    return at::div(at::mul(grad_output, equal), count);
+    return at::mul(at::div(grad_output, count), equal);
   }
 };
 

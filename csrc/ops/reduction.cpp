@@ -11,7 +11,6 @@
 namespace rusttorch {
 namespace {
 
-constexpr int64_t kMostDims = 64;
 using Mask = std::bitset<kMostDims>;
 
 // Which dims are reduced; nothing for those that torch refuses.

@@ -21,6 +21,9 @@ struct Reduction {
   }
 };
 
+// More than any model has; masks of dimensions hold so many.
+inline constexpr int64_t kMostDims = 64;
+
 // One run of reduced dimensions of a contiguous array.
 struct ReductionStep {
   int64_t outer = 1, size = 1, inner = 1;
@@ -51,8 +54,8 @@ struct ReductionGradient {
   Tensor restored(const Tensor& tensor) const { return restore_dims(tensor, sizes, reduction); }
 };
 
-// `Op` provides Aten, kOperator, reduction(self, arguments...), forward(shape, reduction), kName, kSavesSelf, kSavesResult
-// and backward(gradient), by differentiable functions.
+// `Op` provides Aten, kOperator, reduction(self, arguments...), forward(shape, reduction), kName, kSavesSelf, kSavesResult,
+// differentiable(self), false: a call that needs a graph is ATen's, and backward(gradient), by differentiable functions.
 template <class Op>
 struct ReductionNode : LockedNode {
   torch::autograd::variable_list gradients(torch::autograd::variable_list&& grads) override {
@@ -93,7 +96,8 @@ struct ReductionKernels<Op, Tensor(const Tensor&, Args...)> {
   }
   static Tensor autograd(c10::DispatchKeySet keys, const Tensor& self, Args... args) {
     if (belongs_to_aten<true>(self)) return Aten::call(self, args...);
-    if (needs_graph(self)) return with_graph(keys, self, args...);
+    if (needs_graph(self))
+      return Op::differentiable(self) ? with_graph(keys, self, args...) : Aten::call(self, args...);
     at::AutoDispatchBelowADInplaceOrView guard;
     return handle<Aten>().redispatch(keys & c10::after_ADInplaceOrView_keyset, self, args...);
   }
@@ -101,7 +105,8 @@ struct ReductionKernels<Op, Tensor(const Tensor&, Args...)> {
  private:
   static Tensor with_graph(c10::DispatchKeySet keys, const Tensor& self, Args... args) {
     const Reduction reduction = Op::reduction(self, args...);
-    if (!reduction.is_ours || !is_floating_index(dtype_index(self.scalar_type())) || self.numel() == 0) {
+    if (!reduction.is_ours || !is_floating_index(dtype_index(self.scalar_type())) || self.numel() == 0 ||
+        self.dim() > kMostDims) {
       return Aten::call(self, args...);
     }
     auto node = new_node<ReductionNode<Op>>();

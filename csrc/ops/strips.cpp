@@ -36,6 +36,7 @@ Shape split_at_dims(const Tensor& self, at::IntArrayRef dims) {
 }
 
 Shape split_at_result(const Tensor& self, const Tensor& result) {
+  if (self.dim() > 64) return {.size = 0};  // bits of a mask
   c10::SmallVector<int64_t, 8> dims;
   for (int64_t i = 0; i < self.dim(); ++i) {
     if (result.size(i) == self.size(i)) continue;

@@ -281,6 +281,7 @@ Tensor reduce(const ReductionShape& shape, bool deviation, Finish finish) {
 
 struct SumBase {
   static constexpr bool kSavesSelf = false, kSavesResult = false;
+  static bool differentiable(const Tensor&) { return true; }
   static Tensor backward(const ReductionGradient& g) { return g.restored(g.grad).expand(g.sizes); }
   static Tensor forward(const ReductionShape& shape, const Reduction&) { return reduce(shape, false, {}); }
   static Reduction reduction_of(const Tensor& self, at::OptionalIntArrayRef dims, bool keepdim,
@@ -357,6 +358,7 @@ struct Deviation {
   using Aten = std::conditional_t<root, at::_ops::std_correction, at::_ops::var_correction>;
   static constexpr const char *kName = root ? "Std" : "Var", *kOperator = root ? "std" : "var";
   static constexpr bool kSavesSelf = true, kSavesResult = root;
+  static bool differentiable(const Tensor&) { return true; }
   static Reduction reduction(const Tensor& self, at::OptionalIntArrayRef dims, const std::optional<Scalar>& correction,
                              bool keepdim) {
     Reduction result{.keepdim = keepdim};

@@ -325,7 +325,7 @@ void register_limits(pybind11::module_& m) {
     m.def(
         name,
         [chain](int64_t threads, int64_t repeats) { return vector_instructions_per_second(threads, repeats, chain); },
-        py::arg("threads"), py::arg("repeats") = 10, about, py::call_guard<py::gil_scoped_release>());
+        py::arg("threads"), py::arg("repeats"), about, py::call_guard<py::gil_scoped_release>());
   };
   define_rate("limits_fma", Chain::multiply_add, "Vector multiply-adds per second, all threads together.");
   define_rate("limits_divide", Chain::divide, "Vector float32 divisions per second, all threads together.");

@@ -1,4 +1,4 @@
-"""layer_norm, rms_norm and dropout."""
+"""layer_norm, rms_norm, dropout and bernoulli_."""
 
 from __future__ import annotations
 
@@ -170,5 +170,5 @@ def bernoulli_(input: Tensor, p: float = 0.5, *, generator: torch.Generator | No
     is_ours = isinstance(input, Tensor) and type(p) in (float, int)
     if is_dynamo_compiling() or not is_ours or not (generator is None or isinstance(generator, torch.Generator)):
         return input.bernoulli_(p, generator=generator)
-    result: Tensor = _traced.bernoulli_(input, p, generator=generator)
+    result: Tensor = _traced.bernoulli_(input, float(p), generator=generator)
     return result
