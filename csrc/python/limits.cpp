@@ -1,7 +1,7 @@
 // The limits that `python -m torchext bench` divides by: memory and cache bandwidth, of a triad and of reading alone, vector
-// instruction rates, and the call of an empty kernel. They are measured with loops that share nothing with csrc/kernels, so that a slow kernel
-// cannot lower its own limit. Each loop exists for AVX2, AVX-512 and as plain C++ (elsewhere), chosen by the CPU, not by
-// TORCHEXT_ISA: a limit belongs to the machine.
+// instruction rates, and the call of an empty kernel. They are measured with loops that share nothing with csrc/kernels, so
+// that a slow kernel cannot lower its own limit. Each loop exists for AVX2, AVX-512 and as plain C++ (elsewhere), chosen by
+// the CPU, not by TORCHEXT_ISA: a limit belongs to the machine.
 #include "../ops/torch_headers.h"
 
 #include "limits.h"
