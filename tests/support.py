@@ -302,7 +302,8 @@ def patch_hits() -> dict[str, int]:
 
 @cache
 def torch_draws_from_twister() -> bool:
-    """Whether torch's bernoulli_ draws from its Mersenne twister here, as ours: not on Intel's CPUs with MKL."""
+    """Whether torch's bernoulli_ draws from its Mersenne twister here, as ours: builds with MKL may not, on
+    Intel's CPUs."""
     before = taken("bernoulli_")
     torchext.bernoulli_(torch.empty(1000), 0.5, generator=torch.Generator())
     return taken("bernoulli_") > before

@@ -31,7 +31,7 @@ def same(x, p, seed=1, before=0):
     assert torch.equal(ours[1], stock[1])
 
 
-def test_torch_draws_from_its_twister_unless_the_cpu_is_intels():
+def test_torch_draws_from_its_twister_but_for_cpus_of_intel():
     """Fails where the fast path is lost for another reason."""
     with open("/proc/cpuinfo") as file:
         intel = "GenuineIntel" in file.read()

@@ -43,7 +43,7 @@ bool draw(const Tensor& self, double p, at::CPUGeneratorImpl& generator) {
   return true;
 }
 
-// Whether torch draws from the twister: on Intel's CPUs a build with MKL draws from a generator of MKL's.
+// Whether torch draws from the twister: on Intel's CPUs, builds with MKL have drawn from a generator of MKL's.
 bool torch_draws_as_we_do() {
   static const bool same = [] {
     constexpr double p = 0.3;

@@ -145,8 +145,8 @@ def _torch_bernoulli_(input: Tensor, p: float = 0.5, *, generator: torch.Generat
 def bernoulli_(input: Tensor, p: float = 0.5, *, generator: torch.Generator | None = None) -> Tensor:
     """Fills ``input`` with ones, each with probability ``p``, and zeros: the numbers that torch draws, bit for bit.
 
-    The words of torch's generator, a Mersenne twister, are made and compared in vectors. On Intel's CPUs, where torch
-    draws from another generator, torch's own kernel runs.
+    The words of torch's generator, a Mersenne twister, are made and compared in vectors. Where a build of torch draws
+    from another generator, torch's own kernel runs.
 
     Args:
         input: any shape; floating.
