@@ -79,6 +79,9 @@ def arguments(overload: Any, shape: tuple[int, ...] = (3, 4), dtype: torch.dtype
         return normalization_arguments(overload, shape, dtype)
     if overload._schema.name.removeprefix("rusttorch::").removesuffix("_") in PRODUCTS:
         return product_arguments(overload, shape, dtype)
+    if overload._schema.name == "rusttorch::_extremes_backward":  # of amax along the last dimension
+        x = torch.rand(shape, dtype=torch.float64).to(dtype)
+        return [torch.rand_like(x[..., :1]), x, x.amax(-1, keepdim=True), False], {}
     positional: list[Any] = []
     keywords: dict[str, Any] = {}
     for argument in overload._schema.arguments:
