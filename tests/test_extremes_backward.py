@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from support import row_named, taken
+from support import outcome, row_named, taken
 
 import torchext
 
@@ -108,6 +108,8 @@ def test_more_dimensions_than_a_mask_has_bits():
         row, grad_output = row_named(name), torch.tensor(0.5)
         mine, stock = (gradients(f, x, (), grad_output).flatten() for f in (row.function, row.original))
         assert torch.equal(mine, stock)
+    ours, theirs = (outcome(function, x, 0).error for function in (torchext.logsumexp, torch.logsumexp))
+    assert ours is theirs is RuntimeError
 
 
 def test_batches():

@@ -210,6 +210,8 @@ def _limits(cell: Cell, args: tuple[Any, ...], out: Tensor, backward: bool) -> l
     if cell.name == "nll_loss":  # a cache line of each row
         inputs = min(inputs, 64 * args[1].numel() + _bench_limits.tensor_bytes(args[1]))
     output = _bench_limits.tensor_bytes(out) if cell.family != "dropout" else inputs
+    if cell.name == "bernoulli_":  # writes alone
+        inputs = 0
     variant = _bench_limits.variant(cell.name, cell.kwargs)
     work = _bench_limits.FORWARD.get(variant)
     limits = [_bench_limits.limit(inputs + output, elements, args[0].dtype, work, output)]

@@ -15,6 +15,9 @@ namespace rusttorch {
 using at::Scalar;
 using at::Tensor;
 
+// Masks of dimensions have so many bits; a tensor with more dimensions is ATen's.
+inline constexpr int64_t kMostDims = 64;
+
 // Index of a dtype in a kernel row, or -1 when it is not one of ours.
 inline int dtype_index(at::ScalarType type) {
   switch (type) {

@@ -21,9 +21,6 @@ struct Reduction {
   }
 };
 
-// More than any model has; masks of dimensions hold so many.
-inline constexpr int64_t kMostDims = 64;
-
 // One run of reduced dimensions of a contiguous array.
 struct ReductionStep {
   int64_t outer = 1, size = 1, inner = 1;

@@ -10,7 +10,7 @@ namespace rusttorch {
 Shape split_at_dims(const Tensor& self, at::IntArrayRef dims) {
   const Shape none{.size = 0};
   const int64_t most = std::max<int64_t>(self.dim(), 1);
-  if (dims.empty()) return none;
+  if (dims.empty() || self.dim() > kMostDims) return none;
   uint64_t reduced = 0;
   for (const int64_t dim : dims) {
     if (dim < -most || dim >= most) return none;
@@ -36,7 +36,6 @@ Shape split_at_dims(const Tensor& self, at::IntArrayRef dims) {
 }
 
 Shape split_at_result(const Tensor& self, const Tensor& result) {
-  if (self.dim() > 64) return {.size = 0};  // bits of a mask
   c10::SmallVector<int64_t, 8> dims;
   for (int64_t i = 0; i < self.dim(); ++i) {
     if (result.size(i) == self.size(i)) continue;

@@ -31,12 +31,11 @@ struct Masks {
     return ours(self, p, std::move(generator));
   }
   static void install(torch::Library& library, const std::string& name) { library.impl(name.c_str(), &call); }
-  static void install_with_the_other(torch::Library&, const std::string&) {}
+  static void leave_to_the_other(torch::Library&, const std::string&) {}
 };
 
-// install_all() leaves alone what is not stock any more: the one that registers comes last.
 [[maybe_unused]] const bool listed = list({
-    Masks::random = new Override("dropout", name_with_overload<Bernoulli>(), &Masks::install_with_the_other),
+    Masks::random = new Override("dropout", name_with_overload<Bernoulli>(), &Masks::leave_to_the_other),
     Masks::same = new Override("bernoulli_", name_with_overload<Bernoulli>(), &Masks::install),
 });
 

@@ -55,10 +55,9 @@ void install_all() {
     Quiet quiet;
     c10::WarningUtils::WarningHandlerGuard guard(&quiet);
     auto* library = new torch::Library(torch::Library::IMPL, "aten", c10::DispatchKey::CPU, __FILE__, __LINE__);
+    for (Override* entry : overrides()) entry->installed = is_stock(running_kernel(entry->name));
     for (Override* entry : overrides()) {
-      if (!is_stock(running_kernel(entry->name))) continue;
-      entry->install(*library, entry->name);
-      entry->installed = true;
+      if (entry->installed) entry->install(*library, entry->name);
     }
   });
 }

@@ -8,6 +8,7 @@ ATen, so that the result, or the exception, is torch's. Derivatives of any order
 from typing import TYPE_CHECKING
 
 from torchext.functional import (
+    _dropout,
     _entropy,
     _linear_entropy,
     _logsumexp,
@@ -19,6 +20,7 @@ from torchext.functional import (
     products,
     reductions,
 )
+from torchext.functional._dropout import *  # noqa: F403
 from torchext.functional._entropy import *  # noqa: F403
 from torchext.functional._linear_entropy import *  # noqa: F403
 from torchext.functional._logsumexp import *  # noqa: F403
@@ -34,5 +36,5 @@ if not TYPE_CHECKING:  # a type checker follows the imports above, but not this 
     __all__ = [
         *arithmetic.__all__, *activations.__all__, *_softmax.__all__, *reductions.__all__, *_logsumexp.__all__,
         *losses.__all__, *_entropy.__all__, *_linear_entropy.__all__,
-        *_normalization.__all__, *products.__all__,
+        *_normalization.__all__, *_dropout.__all__, *products.__all__,
     ]  # fmt: skip

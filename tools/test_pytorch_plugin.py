@@ -1,5 +1,8 @@
-"""A pytest plugin: runs only the tests that the file TORCHEXT_ONLY lists, if it is set, and writes the hits of every
-override in each process to the file that TORCHEXT_HITS names, plus the number of the process."""
+"""A plugin for the pytest that test_pytorch.py starts.
+
+It runs only the tests that the file TORCHEXT_ONLY lists, if that is set, and writes the hits of every override in each
+process to the file that TORCHEXT_HITS names, plus the process's number.
+"""
 
 import json
 import os
