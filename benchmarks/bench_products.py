@@ -1,9 +1,9 @@
 """Products of matrices against torch and the machine's limits: python benchmarks/bench_products.py [group ...]
 
 Each product is timed as torch does it, as torch does it with torchext's pool installed (its results then cost no page
-faults), and by torchext, pooled too; in turns, whose order reverses every round. "limit" is the time that the product
-cannot go below: its multiply-adds at the rate of a loop of them, or its bytes at the rate of the triad, or of reading
-alone where next to nothing is written, over torchext's.
+faults), with --compile by torch.compile, and by torchext, pooled too; in turns, whose order reverses every round.
+"limit" is the time that the product cannot go below: its multiply-adds at the rate of a loop of them, or its bytes at
+the rate of the triad, or of reading alone where next to nothing is written, over torchext's.
 """
 
 from __future__ import annotations
@@ -172,14 +172,26 @@ def groups() -> dict[str, list[Callable[[], list[Product]]]]:
     }
 
 
-def measure(entry: Product, rounds: int, seconds: float) -> tuple[float, float, float, float, float]:
-    """Median seconds of torch, of torch pooled, of torchext pooled, the spread of the last, and the limit."""
+class Measured(NamedTuple):
+    """Median seconds of each candidate, the spread of torchext's, and the limit."""
+
+    seconds: dict[str, float]  # torch, pooled, compile, torchext
+    spread: float
+    limit: float
+
+
+def measure(entry: Product, rounds: int, seconds: float, with_compile: bool) -> Measured:
     timers = {name: timeit.Timer(entry.stock) for name in ("torch", "pooled")}
+    if with_compile:
+        torch.compiler.reset()  # each product is a program of its own
+        compiled = torch.compile(entry.stock, dynamic=False)
+        compiled()
+        timers["compile"] = timeit.Timer(compiled)
     timers["torchext"] = timeit.Timer(entry.own)
 
     def enter(name: str) -> None:
         torchext.memory.uninstall()
-        if name != "torch":
+        if name in ("pooled", "torchext"):
             torchext.memory.install()
 
     samples: dict[str, list[float]] = {name: [] for name in timers}
@@ -196,8 +208,8 @@ def measure(entry: Product, rounds: int, seconds: float) -> tuple[float, float, 
         order.reverse()
         at_limit.append(_bench_limits.together([limit]))
     torchext.memory.uninstall()
-    stock, pooled, own = (statistics.median(values) for values in samples.values())
-    return stock, pooled, own, _spread(samples["torchext"]), statistics.median(at_limit)
+    medians = {name: statistics.median(values) for name, values in samples.items()}
+    return Measured(medians, _spread(samples["torchext"]), statistics.median(at_limit))
 
 
 def _spread(values: list[float]) -> float:
@@ -212,6 +224,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=0.6, help="for each product, default 0.6")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--compile", action="store_true", help="also what torch.compile makes of torch's call")
     options = parser.parse_args()
     if unknown := [name for name in options.groups if name not in known]:
         parser.error(f"unknown groups: {', '.join(unknown)}")
@@ -221,22 +234,25 @@ def main() -> None:
     threads = torch.get_num_threads()
     print(f"torchext {torchext.__version__} ({torchext.isa.current()}), torch {torch.__version__}, {threads} threads")
     print(_bench_limits.describe(), flush=True)
-    print(f"{'product':34} {'torch us':>9} {'pooled':>9} {'torchext':>9} spread GFLOP/s torch/ pooled/ limit")
+    others = ["torch", "pooled", *(["compile"] if options.compile else [])]
+    times = "".join(f" {name + ' us' if name == 'torch' else name:>9}" for name in [*others, "torchext"])
+    print(f"{'product':34}{times} spread GFLOP/s {' '.join(f'{name}/' for name in others)} limit")
     for name in options.groups or known:
-        ratios: list[tuple[float, float]] = []
+        ratios: list[list[float]] = []
         print(f"{name}")
         for build in known[name]:
             for entry in build():
-                stock, kept, own, spread, limit = measure(entry, options.rounds, options.seconds)
-                ratios.append((stock / own, kept / own))
+                seconds, spread, limit = measure(entry, options.rounds, options.seconds, options.compile)
+                own = seconds["torchext"]
+                ratios.append([seconds[other] / own for other in others])
                 print(
-                    f"{entry.label:34} {stock * 1e6:9.1f} {kept * 1e6:9.1f} {own * 1e6:9.1f} {spread:6.0%} "
-                    f"{2 * entry.work / own / 1e9:7.1f} {stock / own:6.2f} {kept / own:7.2f} {limit / own:5.0%}"
-                    f"{'  LOSES' if kept / own < 0.95 else ''}",
+                    f"{entry.label:34}{''.join(f' {value * 1e6:9.1f}' for value in seconds.values())} {spread:6.0%} "
+                    f"{2 * entry.work / own / 1e9:7.1f}{''.join(f' {ratio:7.2f}' for ratio in ratios[-1])} "
+                    f"{limit / own:5.0%}{'  LOSES' if min(ratios[-1][1:]) < 0.95 else ''}",
                     flush=True,
                 )
-        means = [geometric_mean(values) for values in zip(*ratios, strict=True)]
-        print(f"{name}: geometric mean {means[0]:.2f} over torch, {means[1]:.2f} over torch pooled", flush=True)
+        means = zip(others, (geometric_mean(values) for values in zip(*ratios, strict=True)), strict=True)
+        print(f"{name}: geometric mean {', '.join(f'{mean:.2f} over {other}' for other, mean in means)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def test_same_bits_as_torch(name, shape, dtype, instruction_set, fast_path):
         for args in dims:
             if args == ((),):
                 continue
-            for value in (0.3, -2.0, math.inf, -0.0):
+            for value in (0.3, -2.0, math.inf, -0.0) if x.numel() < 10_000 else (0.3,):
                 with fast_path("_extremes_backward"):
                     same(name, x, args, torch.tensor(value, dtype=dtype))
 

@@ -26,13 +26,23 @@ def compile_unit(unit: Path, folder: Path) -> Path:
 
 
 def built_objects(unit: Path) -> list[Path]:
-    """Objects of an earlier build that are newer than every kernel source."""
-    newest = max(path.stat().st_mtime for path in KERNELS.glob("*.*"))
+    """Objects of an earlier build that are newer than the unit and all that it includes."""
+    newest = max(path.stat().st_mtime for path in sources(unit))
     return [
         path
         for path in (ROOT / "build").rglob(f"{unit.stem}*.o")
         if is_ours(path, unit) and path.stat().st_mtime > newest
     ]
+
+
+def sources(unit: Path) -> set[Path]:
+    """The file itself and, through any number of steps, those of its folder that it includes."""
+    found, new = set(), {unit}
+    while new:
+        found |= new
+        names = {name for path in new for name in re.findall(r'#include "([\w./]+)"', path.read_text())}
+        new = {KERNELS / name for name in names if (KERNELS / name).exists()} - found
+    return found
 
 
 def is_ours(path: Path, unit: Path) -> bool:

@@ -53,7 +53,9 @@
 
 #include "types.h"
 
+#ifndef RUSTTORCH_INLINE
 #define RUSTTORCH_INLINE inline __attribute__((always_inline))
+#endif
 
 #ifdef RUSTTORCH_ISA  // set by region_<isa>.h, which opens the target region and includes vec_<isa>.h
 namespace rusttorch::RUSTTORCH_ISA {

@@ -45,7 +45,8 @@ TEST(MersenneThreshold, IsExact) {
   for (const double p : {0.0, 0x1p-54, 0x1p-53, 3 * 0x1p-54, 0.3, std::nextafter(0.5, 0.0), 0.5, 1.0}) {
     const uint64_t threshold = bernoulli_threshold(p);
     ASSERT_FALSE(double(threshold) * 0x1p-53 < p);
-    if (threshold > 0) ASSERT_TRUE(double(threshold - 1) * 0x1p-53 < p) << p;
+    if (threshold == 0) continue;
+    ASSERT_TRUE(double(threshold - 1) * 0x1p-53 < p) << p;
   }
 }
 
