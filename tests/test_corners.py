@@ -280,3 +280,29 @@ def test_kinds_of_numbers():
     for alpha in (1.0, True, 1 + 0j, torch.ones(2)):
         call = lambda m, a=alpha: m.add(i, i, alpha=a)  # noqa: E731
         assert outcome(call, torchext).error is outcome(call, torch).error is not None
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        torch.tensor(0.5), torch.tensor(0.3, dtype=torch.float64), torch.tensor(2), torch.tensor(True),
+        torch.tensor(1 + 1j), torch.tensor([0.5]), torch.tensor(0.5, requires_grad=True),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_tensors_as_numbers(number):
+    """One without dimensions that requires no gradient is a number, as in torch."""
+    x, square = torch.tensor([-1.0, 2.0]), torch.eye(2)
+    functional = torch.nn.functional
+    for name, args, kwargs, stock in (
+        ("elu", (x, number), {}, functional),
+        ("leaky_relu", (x, number), {}, functional),
+        ("softplus", (x, number), {}, functional),
+        ("add", (x, x), {"alpha": number}, torch),
+        ("sub", (x, 3.0), {"alpha": number}, torch),
+        ("addmm", (square, square, square), {"beta": number, "alpha": number}, torch),
+    ):
+        expected, got = (outcome(getattr(module, name), *args, **kwargs) for module in (stock, torchext))
+        assert got.error is expected.error, name
+        if expected.error is None:
+            torch.testing.assert_close(got.result, expected.result)

@@ -53,7 +53,7 @@
 
 #include "types.h"
 
-#ifndef RUSTTORCH_INLINE
+#ifndef RUSTTORCH_INLINE  // tests of emulated kernels compile faster without
 #define RUSTTORCH_INLINE inline __attribute__((always_inline))
 #endif
 

@@ -54,7 +54,8 @@ struct pybind11::detail::type_caster<rusttorch::Number> {
     return name.starts_with("numpy.") && name != "numpy.ndarray";
   }
 
-  // bool, int, float, complex, and NumPy's scalars. A tensor is not a number, a symbolic one is torch.ops' to take.
+  // bool, int, float, complex, NumPy's scalars and, as in torch, a tensor without dimensions that requires no gradient.
+  // A symbolic number is torch.ops' to take.
   bool load(handle source, bool) {
     PyObject* object = source.ptr();
     if (PyFloat_Check(object)) {
@@ -75,6 +76,10 @@ struct pybind11::detail::type_caster<rusttorch::Number> {
       const double number = PyFloat_AsDouble(object);
       if (PyErr_Occurred()) throw error_already_set();
       value.scalar = number;
+    } else if (THPVariable_Check(object)) {
+      const at::Tensor& tensor = THPVariable_Unpack(object);
+      if (tensor.requires_grad() || tensor.dim() != 0) return false;
+      value.scalar = tensor.item();
     } else {
       return false;
     }
