@@ -287,6 +287,7 @@ def test_kinds_of_numbers():
     [
         torch.tensor(0.5), torch.tensor(0.3, dtype=torch.float64), torch.tensor(2), torch.tensor(True),
         torch.tensor(1 + 1j), torch.tensor([0.5]), torch.tensor(0.5, requires_grad=True),
+        torch.tensor(2**63 + 5, dtype=torch.uint64),
     ],
     ids=str,
 )  # fmt: skip
@@ -300,9 +301,20 @@ def test_tensors_as_numbers(number):
         ("softplus", (x, number), {}, functional),
         ("add", (x, x), {"alpha": number}, torch),
         ("sub", (x, 3.0), {"alpha": number}, torch),
+        ("add", (x, x), {"alpha": number, "out": torch.empty(2)}, torch),
         ("addmm", (square, square, square), {"beta": number, "alpha": number}, torch),
+        ("baddbmm", (square[None], square[None], square[None]), {"beta": number}, torch),
     ):
         expected, got = (outcome(getattr(module, name), *args, **kwargs) for module in (stock, torchext))
         assert got.error is expected.error, name
         if expected.error is None:
             torch.testing.assert_close(got.result, expected.result)
+
+
+def test_tensors_as_numbers_in_programs():
+    """Compiled, and traced with the number still an input."""
+    x, number = torch.tensor([-1.0, 2.0]), torch.tensor(0.5)
+    compiled = torch.compile(lambda x, number: torchext.add(x, x, alpha=number), backend="eager")
+    assert_same_bits(compiled(x, number), torch.add(x, x, alpha=number))
+    traced = torch.jit.trace(torchext.elu, (x, number), check_trace=False)
+    assert_same_bits(traced(x, torch.tensor(2.0)), torch.nn.functional.elu(x, 2.0))

@@ -6,6 +6,7 @@
 #include <ATen/ops/add_ops.h>
 #include <ATen/ops/addmm_ops.h>
 #include <ATen/ops/baddbmm_ops.h>
+#include <ATen/ops/bernoulli_ops.h>
 #include <ATen/ops/binary_cross_entropy_ops.h>
 #include <ATen/ops/binary_cross_entropy_with_logits_ops.h>
 #include <ATen/ops/bmm_ops.h>
@@ -54,8 +55,7 @@ struct pybind11::detail::type_caster<rusttorch::Number> {
     return name.starts_with("numpy.") && name != "numpy.ndarray";
   }
 
-  // bool, int, float, complex, NumPy's scalars and, as in torch, a tensor without dimensions that requires no gradient.
-  // A symbolic number is torch.ops' to take.
+  // bool, int, float, complex, and NumPy's scalars. A tensor as a number is torch's business, a symbolic one torch.ops'.
   bool load(handle source, bool) {
     PyObject* object = source.ptr();
     if (PyFloat_Check(object)) {
@@ -76,10 +76,6 @@ struct pybind11::detail::type_caster<rusttorch::Number> {
       const double number = PyFloat_AsDouble(object);
       if (PyErr_Occurred()) throw error_already_set();
       value.scalar = number;
-    } else if (THPVariable_Check(object)) {
-      const at::Tensor& tensor = THPVariable_Unpack(object);
-      if (tensor.requires_grad() || tensor.dim() != 0) return false;
-      value.scalar = tensor.item();
     } else {
       return false;
     }
@@ -157,6 +153,7 @@ void register_calls(py::module_& module) {
   bind<leaky_relu_>(module, "leaky_relu_", input, py::arg("negative_slope"));
   bind<elu>(module, "elu", input, py::arg("alpha"), py::arg("scale") = 1, py::arg("input_scale") = 1);
   bind<elu_>(module, "elu_", input, py::arg("alpha"), py::arg("scale") = 1, py::arg("input_scale") = 1);
+  bind<bernoulli__float>(module, "bernoulli_", input, py::arg("p"), py::arg("generator"));
   bind<gelu>(module, "gelu", input, py::arg("approximate"));
   bind<softplus>(module, "softplus", input, py::arg("beta"), py::arg("threshold"));
   bind<softmax_int>(module, "softmax", input, dim, dtype);

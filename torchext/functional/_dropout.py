@@ -10,7 +10,6 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from torchext._registry import drop_in, flat
 from torchext.functional._calls import general as _general
-from torchext.functional._calls import traced as _traced
 
 __all__ = [
     "dropout", "bernoulli_",
@@ -56,10 +55,6 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     return _general.dropout_(input, p, training) if inplace else _general.dropout(input, p, training)
 
 
-# The operator leaves fewer elements to torch's kernel; torch's own call of it is 1 us shorter.
-_FEWEST = 256
-
-
 def _torch_bernoulli_(input: Tensor, p: float = 0.5, *, generator: torch.Generator | None = None) -> Tensor:
     return input.bernoulli_(p, generator=generator)
 
@@ -95,7 +90,5 @@ def bernoulli_(input: Tensor, p: float = 0.5, *, generator: torch.Generator | No
     is_ours = isinstance(input, Tensor) and type(p) in (float, int)
     if is_dynamo_compiling() or not is_ours or not (generator is None or isinstance(generator, torch.Generator)):
         return input.bernoulli_(p, generator=generator)
-    if type(input) is Tensor and input.numel() < _FEWEST:
-        return input.bernoulli_(p, generator=generator)
-    result: Tensor = _traced.bernoulli_(input, float(p), generator=generator)
+    result: Tensor = _general.bernoulli_(input, float(p), generator)
     return result

@@ -97,6 +97,8 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
             return result
     if has_torch_function_unary(input):
         return handle_torch_function(leaky_relu, (input,), input, negative_slope=negative_slope, inplace=inplace)
+    if isinstance(negative_slope, Tensor):  # as a number: torch's business, here and below
+        return F.leaky_relu(input, negative_slope, inplace)
     call = _route(negative_slope)
     return call.leaky_relu_(input, negative_slope) if inplace else call.leaky_relu(input, negative_slope)
 
@@ -128,6 +130,8 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
             return result
     if has_torch_function_unary(input):
         return handle_torch_function(elu, (input,), input, alpha=alpha, inplace=inplace)
+    if isinstance(alpha, Tensor):
+        return F.elu(input, alpha, inplace)
     call = _route(alpha)
     return call.elu_(input, alpha) if inplace else call.elu(input, alpha)
 
@@ -288,6 +292,8 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
             return result
     if has_torch_function_unary(input):
         return handle_torch_function(softplus, (input,), input, beta=beta, threshold=threshold)
+    if isinstance(beta, Tensor) or isinstance(threshold, Tensor):
+        return F.softplus(input, beta, threshold)
     return _route(beta, threshold).softplus(input, beta, threshold)
 
 

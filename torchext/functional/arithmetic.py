@@ -88,6 +88,8 @@ def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor
             return result
     if has_torch_function((input, other, out)):
         return handle_torch_function(add, (input, other, out), input, other, alpha=alpha, out=out)
+    if isinstance(alpha, Tensor):  # as a number: torch's business
+        return torch.add(input, other, alpha=alpha, out=out)
     if out is not None or not isinstance(input, Tensor):
         input, other = _tensors("add", input, other)
     call = _route(other, alpha)
@@ -118,6 +120,8 @@ def sub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor
             return result
     if has_torch_function((input, other, out)):
         return handle_torch_function(sub, (input, other, out), input, other, alpha=alpha, out=out)
+    if isinstance(alpha, Tensor):  # as a number: torch's business
+        return torch.sub(input, other, alpha=alpha, out=out)
     if out is not None or not isinstance(input, Tensor):
         input, other = _tensors("sub", input, other)
     call = _route(other, alpha)

@@ -175,6 +175,8 @@ def addmm(
         return handle_torch_function(
             addmm, (input, mat1, mat2, out), input, mat1, mat2, beta=beta, alpha=alpha, out=out
         )
+    if isinstance(beta, Tensor) or isinstance(alpha, Tensor):  # as numbers: torch's business
+        return torch.addmm(input, mat1, mat2, beta=beta, alpha=alpha, out=out)
     if out is not None:
         return _into(out, "addmm", input, mat1, mat2, beta=beta, alpha=alpha)
     return _route(beta, alpha).addmm(input, mat1, mat2, beta=beta, alpha=alpha)
@@ -203,6 +205,8 @@ def baddbmm(
         return handle_torch_function(
             baddbmm, (input, batch1, batch2, out), input, batch1, batch2, beta=beta, alpha=alpha, out=out
         )
+    if isinstance(beta, Tensor) or isinstance(alpha, Tensor):  # as numbers: torch's business
+        return torch.baddbmm(input, batch1, batch2, beta=beta, alpha=alpha, out=out)
     if out is not None:
         return _into(out, "baddbmm", input, batch1, batch2, beta=beta, alpha=alpha)
     return _route(beta, alpha).baddbmm(input, batch1, batch2, beta=beta, alpha=alpha)
