@@ -59,17 +59,8 @@ def run(patched: bool, arguments: list[str], only: list[str] | None = None) -> d
     if only is not None:
         environment["TORCHEXT_ONLY"] = str(FOLDER / "only")
         (FOLDER / "only").write_text("\n".join(only))
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "--tb=short",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "test_pytorch_plugin",
-    ]
+    plugins = ["-p", "no:cacheprovider", "-p", "test_pytorch_plugin"]
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=short", *plugins]
     command += [f"--rootdir={FOLDER}", "-o", "junit_family=xunit1", f"--junitxml={outcomes}", *arguments, *FILES]
     with open(FOLDER / f"{name}.log", "w") as log:
         status = subprocess.run(command, cwd=FOLDER, env=environment, stdout=log, stderr=subprocess.STDOUT).returncode

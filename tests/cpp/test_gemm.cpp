@@ -178,7 +178,7 @@ TEST_P(GemmTest, EverySizeTo20InEveryLayout) {
 template <class T>
 void check_to_65() {
   Products<T> products;
-  const bool slow = kernels().float_lanes < 8 || kEmulated;
+  const bool slow = is_slow();
   for (int64_t k = 1; k <= kLargest; ++k) {
     products.extend(k);
     if (slow ? k % 16 != 1 : k % 4 != 1) continue;

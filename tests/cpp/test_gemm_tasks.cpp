@@ -113,7 +113,7 @@ void check(Size size) {
 }
 
 TEST_P(GemmTasksTest, ProductsAreTheirChains) {
-  const bool slow = kernels().float_lanes < 8 || kEmulated;
+  const bool slow = is_slow();
   for (const Size size : {Size{1, 1, 1}, Size{1, 70, 300}, Size{2, 9, 5000}, Size{4, 600, 33}, Size{5, 3, 1},
                           Size{7, 500, 70}, Size{8, 100, 600}, Size{50, 300, 3}, Size{85, 40, 70}, Size{30, 383, 40},
                           Size{30, 384, 40}, Size{30, 385, 40}, Size{17, 1600, 65}, Size{300, 8, 8}, Size{90, 30, 1100},

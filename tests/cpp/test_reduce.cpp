@@ -49,7 +49,7 @@ TEST_P(Reduce, SumsAreNearAndRowsAgreeWithColumns) {
     ASSERT_EQ(use_isa(GetParam()), "");
     for (const int64_t size : kSizes) {
       for (const int64_t columns : {1, 3, 16, 40, 300}) {
-        if (size * columns > (kEmulated ? 20000 : 200000)) continue;
+        if (size * columns > kMostElements) continue;
         std::vector<std::vector<double>> values;
         for (int64_t c = 0; c < columns; ++c) values.push_back(random_numbers(size, uint32_t(size + c), c % 3));
         const Array matrix = columns_of(dtype, values, columns + 2);
@@ -134,7 +134,7 @@ TEST_P(Reduce, RowsTogetherAreRowsAlone) {
   for (int dtype = 0; dtype < kFloatingDtypes; ++dtype) {
     for (const int64_t size : {100, 128, 200, 4096, 8192, 10001}) {
       for (const int64_t rows : {1, 3, 4, 9, 17}) {
-        if (kEmulated && rows * size > 42000) continue;
+        if (rows * size > kMostElements) continue;
         const Array matrix = row_of(dtype, random_numbers(rows * size, uint32_t(size), 0));
         std::vector<double> sums(rows);
         k.sum_rows[dtype](sums.data(), matrix.data(), rows, size);
@@ -204,7 +204,7 @@ TEST_P(Reduce, Extremes) {
       for (const int64_t size : kSizes) {
         for (int variant = 0; variant < 5; ++variant) {
           const int64_t columns = variant == 0 ? 1 : variant == 1 ? 21 : 5;
-          if (kEmulated && size * columns > 25000) continue;
+          if (kEmulated && size * columns > kMostElements) continue;
           std::vector<std::vector<double>> values;
           for (int64_t c = 0; c < columns; ++c) {
             values.push_back(random_numbers(size, uint32_t(random())));

@@ -39,7 +39,7 @@ std::vector<Sizes> all_sizes() {
   for (const int64_t outer : {1, 17, 300}) {
     for (const int64_t size : {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 130}) {
       for (const int64_t inner : {1, 2, 3, 4, 5, 15}) {
-        if (kEmulated && outer * size * inner > 6000) continue;
+        if (kEmulated && outer * size * inner > kMostElements / 4) continue;
         if (size * inner <= 2048) result.push_back({outer, size, inner});
       }
     }
@@ -101,7 +101,7 @@ TEST_P(ReduceTiny, FewColumnsWithoutGaps) {
     const KernelTable& k = kernels();
     for (const int64_t size : {127, 128, 129, 300, 9000}) {
       for (const int64_t columns : {2, 3, 4, 7, 8, 17, 31, 32, 33}) {
-        if (kEmulated && size * columns > 20000) continue;
+        if (kEmulated && size * columns > kMostElements) continue;
         const Array in = random_matrices(dtype, size * columns, uint32_t(size + columns), false);
         std::vector<double> sums(columns), deviations(columns), squares(columns), means(columns);
         k.sum_columns[dtype](sums.data(), in.data(), size, columns, columns);
