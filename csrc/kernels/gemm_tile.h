@@ -4,12 +4,14 @@
 
 namespace rusttorch::RUSTTORCH_ISA {
 
-// The register tile, in rows and vectors. float32 lanes: scalar 1, NEON 4, AVX2 8, AVX-512 16.
+// The register tile, in rows and vectors. float32 lanes: scalar 1, NEON 4, AVX2 8, AVX-512 16. Integers, whose products
+// need registers of their own: with 14 rows int64 of 512 squared took 4.1 ms, with 10 3.2.
 template <class T>
 struct GemmTile {
   static constexpr int float_lanes = Vec<float>::lanes;
   static constexpr int vectors = float_lanes == 16 ? 2 : float_lanes == 8 ? 2 : float_lanes == 4 ? 3 : 4;
-  static constexpr int rows = float_lanes == 16 ? 14 : float_lanes == 8 ? 6 : float_lanes == 4 ? 8 : 3;
+  static constexpr int most_rows = T(0.5) != T(0) ? 14 : 10;
+  static constexpr int rows = float_lanes == 16 ? most_rows : float_lanes == 8 ? 6 : float_lanes == 4 ? 8 : 3;
   static constexpr int columns = vectors * Vec<T>::lanes;
   static constexpr int pitch = (rows + Vec<T>::lanes - 1) / Vec<T>::lanes * Vec<T>::lanes;  // of packed rows
 };

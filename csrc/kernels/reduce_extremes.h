@@ -112,7 +112,7 @@ RUSTTORCH_INLINE void extreme_row(T* value, int64_t* place, const T* in, int64_t
   constexpr int64_t most = 4096;
   Extreme<C> best{F::worst, false};
   int64_t start = 0, length = size < most ? size : most, i = 0;  // of the piece that has the best; what is done
-  if (size >= (place ? 1024 : 4096)) {
+  if (kReadStreams && size >= (place ? 1024 : 4096)) {
     const int64_t fours = (size + 4 * most - 1) / (4 * most), piece = size / (4 * fours) / V::lanes * V::lanes;
     C extremes[4];
     length = piece;

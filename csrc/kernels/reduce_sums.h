@@ -21,6 +21,7 @@ struct SquaredDeviation {
 
 template <class T, class Term>
 struct RowSource {
+  static constexpr bool is_plain = true;  // terms take few registers
   using V = Vec<Compute<T>>;
   const T* in;
   V centre;
@@ -82,7 +83,7 @@ void sum_rows(double* out, const void* in, int64_t rows, int64_t size) {
     case 7: return sum_short_rows<T, 8>(out, from, rows, size);
     default: break;
   }
-  for (; many > 1 && row + many <= rows; row += many) {
+  for (; kReadStreams && row + many <= rows; row += many) {
     sums_of_rows<C>(Source{from, Vec<C>(C(0))}, row * size, size, size, out + row);
   }
   for (; row < rows; ++row) out[row] = ordered_sum<C>(Source{from + row * size, Vec<C>(C(0))}, size);

@@ -79,6 +79,7 @@ RUSTTORCH_INLINE Vec<double> lanes_of_block(const Source& source, int64_t i, int
     for (int g = 0; g < used; ++g) {
       const int64_t first = i + g * kSumLanes<C> + p * V::lanes, left = end - first;
       groups[g] = g < known || left >= V::lanes ? source.whole(first) : left > 0 ? source.part(first, left) : V(C(0));
+      read_now(groups[g]);
     }
     lanes[p] = add_groups(groups);
   }
@@ -112,10 +113,26 @@ Vec<double> lanes_of_last_block(const Source& source, int64_t i, int64_t end) {
   return lanes_of_block<C, kSumGroups, 0>(source, i, end);
 }
 
+// Whether several blocks are added up to their lanes, which then are added together: in fewer instructions where there is
+// room in registers for so many vectors and those of the terms.
+template <class Source>
+inline constexpr bool kManyBlocks = Vec<double>::lanes == 8 && requires { Source::is_plain; };
+
 // Elements [i, end), at most a piece.
 template <class C, class Source>
 RUSTTORCH_INLINE double sum_of_piece(const Source& source, int64_t i, int64_t end) {
   double piece = 0;
+  if constexpr (kManyBlocks<Source>) {
+    constexpr int many = Vec<double>::lanes;
+    for (; i + many * kSumBlock<C> <= end; i += many * kSumBlock<C>) {
+      Vec<double> lanes[many];
+#pragma GCC unroll 8
+      for (int k = 0; k < many; ++k) lanes[k] = lanes_of_whole_block<C>(source, i + k * kSumBlock<C>);
+      double blocks[many];
+      reduce_add_rows(lanes).store(blocks);
+      for (int k = 0; k < many; ++k) piece += blocks[k];
+    }
+  }
   for (; i + kSumBlock<C> <= end; i += kSumBlock<C>) piece += reduce_add(lanes_of_whole_block<C>(source, i));
   if (i < end) piece += reduce_add(lanes_of_last_block<C>(source, i, end));
   return piece;

@@ -37,6 +37,10 @@ RUSTTORCH_INLINE Vec<int64_t> swap_lanes_2(Vec<int64_t> v) {
 RUSTTORCH_INLINE Vec<int64_t> swap_lanes_1(Vec<int64_t> v) {
   return Vec<int64_t>(swap_lanes_2(Vec<int32_t>(v.raw)).raw);
 }
+template <class T>
+RUSTTORCH_INLINE void read_now(Vec<T>& v) {
+  if constexpr (!requires { v.raw.memory; }) asm volatile("" : "+v"(v.raw));  // else emulated
+}
 template <int n>
 RUSTTORCH_INLINE Vec<float> add_halves(Vec<float> v) {
   if constexpr (n == 16) return v + swap_lanes_8(v);
@@ -103,5 +107,20 @@ RUSTTORCH_INLINE Vec<float> reduce_rows(const Vec<float> (&rows)[16]) {
 }
 RUSTTORCH_INLINE Vec<float> reduce_add_rows(const Vec<float> (&rows)[16]) { return reduce_rows<AddLanes>(rows); }
 RUSTTORCH_INLINE Vec<float> reduce_max_number_rows(const Vec<float> (&rows)[16]) { return reduce_rows<MaxLanes>(rows); }
+// All 8 rows at once: 22 instructions instead of 8 times 7 and a load that waits for their stores.
+RUSTTORCH_INLINE Vec<double> reduce_add_rows(const Vec<double> (&rows)[8]) {
+  __m512d quarters[2];
+#pragma GCC unroll 2
+  for (int j = 0; j < 2; ++j) {
+    const __m512d a = rows[4 * j].raw, b = rows[4 * j + 1].raw, c = rows[4 * j + 2].raw, d = rows[4 * j + 3].raw;
+    const __m512d ab = _mm512_add_pd(_mm512_shuffle_f64x2(a, b, 0x44), _mm512_shuffle_f64x2(a, b, 0xee));
+    const __m512d cd = _mm512_add_pd(_mm512_shuffle_f64x2(c, d, 0x44), _mm512_shuffle_f64x2(c, d, 0xee));
+    quarters[j] = _mm512_add_pd(_mm512_shuffle_f64x2(ab, cd, 0x88), _mm512_shuffle_f64x2(ab, cd, 0xdd));
+  }
+  // Lane 2 k + j holds row 4 j + k.
+  const __m512d mixed =
+      _mm512_add_pd(_mm512_unpacklo_pd(quarters[0], quarters[1]), _mm512_unpackhi_pd(quarters[0], quarters[1]));
+  return Vec<double>(_mm512_permutexvar_pd(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), mixed));
+}
 
 }  // namespace rusttorch::RUSTTORCH_ISA

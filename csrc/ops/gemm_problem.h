@@ -12,6 +12,8 @@ namespace rusttorch {
 // 37; (16,768)x(768,3072) 73 over 70; (24,768)x(768,3072) 67 over 76. With tiles of 14 (AVX-512): 10 rows 76 over 81, 16
 // rows 81 over 95.
 inline constexpr int64_t kMostDotRows = 4, kMostFewRows = 8, kMostFewRowsOfMuch = 16, kMuch = 1 << 20, kSmallTile = 8;
+// Lines of one set of the first-level cache, whose sets repeat every 4 KiB.
+inline constexpr int64_t kCacheWays = 8;
 
 // c[rows][columns] = a[rows][k] b[k][columns], + bias[columns] or + c. Strides in elements; the columns of c are
 // adjacent, unless dot products write them (c_column_stride).
@@ -74,15 +76,18 @@ inline GemmPath gemm_path(const GemmProblem& p, int dtype) {
   return few ? GemmPath::few_rows : GemmPath::tiles;
 }
 
-// a is read where it is if its rows are contiguous, unless its tiles would fall into the same few sets of the caches, and
-// often. Direct over packed, GFLOP/s: 1024 x 1536 (rows 6 KiB apart) 220 over 212; rows 4 KiB apart, (1024,1024) by 1024
-// columns on AVX-512 189 over 201; 12 KiB apart, (768,3072) by 16, 32, 256, 512, 2048 columns on AVX2 131 over 69, 130 over
-// 85, 132 over 121, 115 over 105, 119 over 122. double, by 1024 columns on AVX-512: 8 KiB apart 137 over 121, 32 KiB apart
-// 67 over 83. By columns, (1536,1024)x(1024,384) on AVX2: 125 over 152. Few rows are not worth it: (256,4096)x(4096,4096)
-// 0.70 of the FMA rate over 0.66.
-inline bool gemm_packs_a(const GemmProblem& p, int64_t size) {
+// a is read where it is if its rows are contiguous, unless its tiles would fall into the same set of the first-level cache,
+// whose lines they read sixteen times. With tiles of 14 rows (Zen 4), rows 4 KiB apart or a multiple of that, direct over
+// packed, of the FMA rate: float (128,1024)x(1024,128) 0.72 over 0.80, (256,1024)x(1024,256) 0.76 over 0.82 to 0.87,
+// (64,1024)x(1024,2048) 0.71 over 0.78; double (64,512)x(512,512) 0.66 over 0.69, (384,1024)x(1024,1536) 0.71 over 0.80; rows 6
+// KiB apart 0.87 over 0.82. With tiles of 6 rows (Zen 3) packing must be worth it: 12 KiB apart, (768,3072) by 16, 32,
+// 256, 512, 2048 columns 131 GFLOP/s over 69, 130 over 85, 132 over 121, 115 over 105, 119 over 122. By columns,
+// (1536,1024)x(1024,384) 125 over 152. Few rows are not worth it: (256,4096)x(4096,4096) 0.70 over 0.66.
+inline bool gemm_packs_a(const GemmProblem& p, int dtype) {
   if (p.a_k_stride != 1) return p.rows > 48;
-  return p.rows > 256 && p.columns > 512 && p.a_row_stride * size % (size == 4 ? 4096 : 16384) == 0;
+  const int64_t apart = p.a_row_stride * gemm_element_size(dtype);
+  if (kernels().gemm_rows[dtype] > kCacheWays) return apart % 4096 == 0 && p.rows >= 64 && p.columns >= 128;
+  return apart % (gemm_element_size(dtype) == 4 ? 4096 : 16384) == 0 && p.rows > 256 && p.columns > 512;
 }
 
 // Panels of c that the activation takes at once.

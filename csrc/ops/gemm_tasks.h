@@ -27,7 +27,7 @@ class GemmTasks {
         width_(kernels().gemm_width[dtype]),
         panels_(gemm_pieces(p_.columns, width_)),
         threads_(threads),
-        packs_a_(gemm_packs_a(p_, size_)) {
+        packs_a_(gemm_packs_a(p_, dtype)) {
     choose_tasks();
     if (!packs_a_) return;
     const KernelTable& table = kernels();
