@@ -13,7 +13,7 @@
 #include <ATen/ops/sigmoid_ops.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/silu_ops.h>
-#include <ATen/ops/sum.h>
+#include <ATen/ops/sum_ops.h>
 #include <ATen/ops/tanh.h>
 #include <ATen/ops/tanh_ops.h>
 
@@ -109,7 +109,9 @@ struct LinearNode : LockedNode {
     const auto& multiply = handle<at::_ops::mm>();
     if (task_should_compute_output(0)) result[0] = multiply.call(grad, weight.unpack()).reshape_symint(input_sizes);
     if (task_should_compute_output(1)) result[1] = multiply.call(grad.t(), as_matrix(input.unpack()));
-    if (task_should_compute_output(2)) result[2] = at::sum(grad, 0);
+    if (task_should_compute_output(2)) {
+      result[2] = handle<at::_ops::sum_dim_IntList>().call(grad, 0, false, std::nullopt);
+    }
     return result;
   }
   void release() override {
