@@ -107,10 +107,11 @@ def test_threads_and_instruction_sets(name, dtype):
 
 
 @names
-def test_streamed_results(name):
-    """Results that are written around the caches have the same bits."""
-    row, inputs = row_named(name), inputs_of(name, (37, 515), dtype=torch.float32)
-    grad = torch.randn(37, 515)
+@pytest.mark.parametrize("shape", [(37, 515), (1, 5000), (1100, 50), (4000, 3)], ids=str)
+def test_streamed_results(name, shape):
+    """Results that are written around the caches have the same bits: short rows several at once."""
+    row, inputs = row_named(name), inputs_of(name, shape, dtype=torch.float32)
+    grad = torch.randn(shape)
     expected = (row.function(*inputs), *gradients(row.function, inputs, grad))
     threshold = memory.streaming_threshold()
     memory.set_streaming_threshold(0)

@@ -105,6 +105,23 @@ def test_layouts_and_sizes(layout_a, layout_b, dtype, instruction_set, fast_path
                 assert torch.equal(result, torchext.mm(a, b))
 
 
+@pytest.mark.parametrize("dtype", [*FLOATING, torch.int32, torch.int64], ids=str)
+@pytest.mark.parametrize("rows, columns", [(63, 200), (64, 128), (131, 129), (300, 600)])
+def test_rows_in_one_cache_set(rows, columns, dtype, instruction_set, fast_path):
+    """Rows of a that are a multiple of 4 KiB apart are packed: the bits of rows that are a little further apart."""
+    k = 4096 // dtype.itemsize
+    if dtype.is_floating_point:
+        wide, b = torch.randn(rows, k + 8, dtype=dtype), torch.randn(k, columns, dtype=dtype)
+    else:
+        wide, b = (torch.randint(-(2**31), 2**31, size, dtype=dtype) for size in ((rows, k + 8), (k, columns)))
+    a = wide[:, :k]
+    with fast_path("mm"):
+        results = [torchext.mm(x, b) for x in (a, a.contiguous(), a.t().contiguous().t())]
+    assert all(torch.equal(result, results[0]) for result in results)
+    if not dtype.is_floating_point:  # the sum wraps
+        assert torch.equal(results[0], torch.from_numpy(a.numpy() @ b.numpy()))
+
+
 def test_errors_stay_near_torchs():
     a, b = torch.randn(64, 4096), torch.randn(4096, 64)
     exact, magnitude = a.double() @ b.double(), a.double().abs() @ b.double().abs()

@@ -88,14 +88,15 @@ void gemm_pack(void* packed_, int64_t panel_stride, const void* b_, int64_t k_st
   }
 }
 
-// packed: the tiles of gemm_block for these rows, [k][pitch] each.
+// packed: the tiles of gemm_block for these rows, of at most tile_rows rows, [k][pitch] each.
 template <class T>
-void gemm_pack_rows(void* packed_, const void* a_, int64_t row_stride, int64_t k_stride, int64_t k, int64_t rows) {
+void gemm_pack_rows(void* packed_, const void* a_, int64_t row_stride, int64_t k_stride, int64_t k, int64_t rows,
+                    int64_t tile_rows) {
   using V = Vec<T>;
   constexpr int pitch = GemmTile<T>::pitch, lanes = V::lanes;
   T* const packed = static_cast<T*>(packed_);
   const T* const a = static_cast<const T*>(a_);
-  const int64_t tiles = (rows + GemmTile<T>::rows - 1) / GemmTile<T>::rows;
+  const int64_t tiles = (rows + tile_rows - 1) / tile_rows;
   if (row_stride == 1) {
     // Eight values of k at a time: lines of a serve several tiles, and the tiles are not written in turns, whose
     // distance is a multiple of 4 KiB for many k.

@@ -16,7 +16,7 @@ RUSTTORCH_KERNELS(int64_t)
 
 #define RUSTTORCH_KERNELS(T)                                                                             \
   RUSTTORCH_INSTANCE void gemm_pack<T>(void*, int64_t, const void*, int64_t, int64_t, int64_t, int64_t); \
-  RUSTTORCH_INSTANCE void gemm_pack_rows<T>(void*, const void*, int64_t, int64_t, int64_t, int64_t);
+  RUSTTORCH_INSTANCE void gemm_pack_rows<T>(void*, const void*, int64_t, int64_t, int64_t, int64_t, int64_t);
 RUSTTORCH_KERNELS(float)
 RUSTTORCH_KERNELS(double)
 #undef RUSTTORCH_KERNELS

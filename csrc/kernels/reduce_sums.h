@@ -83,8 +83,10 @@ void sum_rows(double* out, const void* in, int64_t rows, int64_t size) {
     case 7: return sum_short_rows<T, 8>(out, from, rows, size);
     default: break;
   }
-  for (; kReadStreams && row + many <= rows; row += many) {
-    sums_of_rows<C>(Source{from, Vec<C>(C(0))}, row * size, size, size, out + row);
+  if constexpr (kReadStreams && many > 1) {
+    for (; row + many <= rows; row += many) {
+      sums_of_rows<C>(Source{from, Vec<C>(C(0))}, row * size, size, size, out + row);
+    }
   }
   for (; row < rows; ++row) out[row] = ordered_sum<C>(Source{from + row * size, Vec<C>(C(0))}, size);
 }

@@ -104,9 +104,9 @@ using GemmBlockKernel = void (*)(const GemmBlock&);
 // packed: panels of [k][gemm_width], panel_stride apart, from the elements b[i * k_stride + j * column_stride].
 using GemmPackKernel = void (*)(void* packed, int64_t panel_stride, const void* b, int64_t k_stride,
                                 int64_t column_stride, int64_t k, int64_t columns);
-// packed: the tiles of `rows` rows, from the elements a[i * row_stride + j * k_stride].
+// packed: the tiles of `rows` rows, gemm_rows each at most, from the elements a[i * row_stride + j * k_stride].
 using GemmPackRowsKernel = void (*)(void* packed, const void* a, int64_t row_stride, int64_t k_stride, int64_t k,
-                                    int64_t rows);
+                                    int64_t rows, int64_t tile_rows);
 
 struct KernelTable {
   const char* name;  // "scalar", "avx2", "avx512", "neon"

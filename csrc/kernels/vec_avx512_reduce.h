@@ -120,7 +120,8 @@ RUSTTORCH_INLINE Vec<double> reduce_add_rows(const Vec<double> (&rows)[8]) {
   // Lane 2 k + j holds row 4 j + k.
   const __m512d mixed =
       _mm512_add_pd(_mm512_unpacklo_pd(quarters[0], quarters[1]), _mm512_unpackhi_pd(quarters[0], quarters[1]));
-  return Vec<double>(_mm512_permutexvar_pd(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), mixed));
+  const __m512i order = _mm512_setr_epi32(0, 0, 2, 0, 4, 0, 6, 0, 1, 0, 3, 0, 5, 0, 7, 0);
+  return Vec<double>(_mm512_permutexvar_pd(order, mixed));
 }
 
 }  // namespace rusttorch::RUSTTORCH_ISA

@@ -30,11 +30,13 @@ void run_tasks(const GemmProblem& p, int dtype, int64_t threads) {
   });
 }
 
-// Less than elsewhere, because nothing is shared: (64,64)x(64,64) with AVX-512 takes 4.8 us on one thread and 3.1 on two.
-constexpr double kNanosecondsPerShare = 2500;
+// Two threads for less work than elsewhere, because a share of a product needs nothing from the others: (64,64)x(64,64)
+// with AVX-512 takes 4.8 us on one and 3.1 on two.
+constexpr double kNanosecondsOfTwo = 5000;
 int64_t threads_for(double nanoseconds) {
   if (is_forked_child() || at::in_parallel_region()) return 1;
-  return std::clamp<int64_t>(static_cast<int64_t>(nanoseconds / kNanosecondsPerShare), 1, at::get_num_threads());
+  const int64_t least = nanoseconds > kNanosecondsOfTwo ? 2 : 1, most = at::get_num_threads();
+  return std::clamp<int64_t>(static_cast<int64_t>(nanoseconds / kNanosecondsPerThread), std::min(least, most), most);
 }
 
 // Columns of b go to threads; each element of b is used once, or a few times. In one range each: in chunks of 32

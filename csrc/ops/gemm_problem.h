@@ -77,7 +77,7 @@ inline GemmPath gemm_path(const GemmProblem& p, int dtype) {
 }
 
 // a is read where it is if its rows are contiguous, unless its tiles would fall into the same set of the first-level cache,
-// whose lines they read sixteen times. With tiles of 14 rows (Zen 4), rows 4 KiB apart or a multiple of that, direct over
+// whose lines they read element by element. With tiles of 14 rows (Zen 4), rows 4 KiB apart or a multiple of that, direct over
 // packed, of the FMA rate: float (128,1024)x(1024,128) 0.72 over 0.80, (256,1024)x(1024,256) 0.76 over 0.82 to 0.87,
 // (64,1024)x(1024,2048) 0.71 over 0.78; double (64,512)x(512,512) 0.66 over 0.69, (384,1024)x(1024,1536) 0.71 over 0.80; rows 6
 // KiB apart 0.87 over 0.82. With tiles of 6 rows (Zen 3) packing must be worth it: 12 KiB apart, (768,3072) by 16, 32,
@@ -142,7 +142,7 @@ inline void gemm_tiles(const GemmProblem& p, int dtype, bool is_far, void* copy)
     block.a = at(p.a, start * p.a_k_stride);
     block.accumulate = p.accumulate || start > 0;
     if (copy) {
-      table.gemm_pack_rows[dtype](copy, block.a, p.a_row_stride, p.a_k_stride, block.k, p.rows);
+      table.gemm_pack_rows[dtype](copy, block.a, p.a_row_stride, p.a_k_stride, block.k, p.rows, table.gemm_rows[dtype]);
       block.a = copy;
       block.a_row_stride = 1;
       block.a_k_stride = table.gemm_pitch[dtype];

@@ -65,7 +65,8 @@ class GemmTasks {
     if (threads_ == 1) return;
     const int64_t most_columns = std::max<int64_t>(panels_ / kLeastPanels, 1);
     const int64_t most_rows = std::max(row_tasks_, p_.rows / kLeastRows);
-    column_tasks_ = std::max(column_tasks_, gemm_pieces((packs_a_ ? kPackedTasks : kTasksPerThread) * threads_, row_tasks_));
+    column_tasks_ =
+        std::max(column_tasks_, gemm_pieces((packs_a_ ? kPackedTasks : kTasksPerThread) * threads_, row_tasks_));
     column_tasks_ = std::min(column_tasks_, most_columns);
     if (row_tasks_ * column_tasks_ >= threads_) {
       for (int64_t columns = column_tasks_; 2 * columns > column_tasks_; --columns) {

@@ -292,8 +292,8 @@ double limits_read(int64_t n_floats, int64_t threads, int64_t streams, int64_t r
 double vector_instructions_per_second(int64_t threads, int64_t repeats, Chain chain) {
   checked_threads(threads);
   if (repeats < 1) throw std::invalid_argument("limits: expected repeats above 0");
-  constexpr int64_t kIterations = 20000;  // 1000 take hardly longer than adding up what they leave
-  std::atomic<double> sink{0};  // keeps the loops alive
+  constexpr int64_t kIterations = 20000;  // of 1000, adding up what they leave took a tenth
+  std::atomic<double> sink{0};            // keeps the loops alive
   double seconds = best_seconds_per_pass(threads, 2e-3, repeats, [&](int64_t, int64_t passes) {
     double sum = 0;
     for (int64_t pass = 0; pass < passes; ++pass) {

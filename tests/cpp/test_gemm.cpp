@@ -82,7 +82,8 @@ struct Products {
     const KernelTable& table = kernels();
     const int64_t pitch = table.gemm_pitch[index_of<T>], tile_rows = table.gemm_rows[index_of<T>];
     a_packed.assign((rows + tile_rows - 1) / tile_rows * k * pitch + 1, T(NAN));
-    table.gemm_pack_rows[index_of<T>](a_packed.data(), block.a, block.a_row_stride, block.a_k_stride, k, rows);
+    table.gemm_pack_rows[index_of<T>](a_packed.data(), block.a, block.a_row_stride, block.a_k_stride, k, rows,
+                                      tile_rows);
     ASSERT_TRUE(std::isnan(a_packed.back()));
     block.a = a_packed.data();
     block.a_row_stride = 1;

@@ -128,6 +128,8 @@ TEST_P(GemmTasksTest, ManyTasks) {
   if (kernels().float_lanes < 8) GTEST_SKIP() << "slow, and nothing of it depends on the ISA";
   check<float>({900, 20, 1100});
   check<float>({300, 1024, 33});
+  check<float>({65, 1024, 129});
+  check<double>({64, 512, 128});
   if (kEmulated) return;
   check<float>({20, 7000, 700});
   check<float>({20, 30, 80000});

@@ -195,6 +195,26 @@ Place expected_extreme(const Array& row, int64_t size, bool smallest) {
   return best;
 }
 
+// Rows that do not fit registers are searched four vectors at a time.
+TEST_P(Reduce, PlacesAtEveryPosition) {
+  for (const int dtype : {kFloat32, kFloat64, kBFloat16}) {
+    for (const int64_t size : {129, 160, 203}) {
+      for (int64_t place = 0; place < size; ++place) {
+        for (const double value : {3.0, kNan}) {
+          std::vector<double> row(size, 1.0);
+          row[place] = row[size - 1] = value;
+          const Array in = row_of(dtype, row);
+          Array out(dtype, 1);
+          int64_t found = -1;
+          kernels().max_rows[dtype](out.data(), &found, in.data(), 1, size);
+          ASSERT_EQ(found, place) << kDtypeNames[dtype] << " " << size << " " << value;
+          ASSERT_EQ(std::isnan(out.get(0)), std::isnan(value));
+        }
+      }
+    }
+  }
+}
+
 TEST_P(Reduce, Extremes) {
   std::mt19937 random(7);
   for (int dtype = 0; dtype < kFloatingDtypes; ++dtype) {

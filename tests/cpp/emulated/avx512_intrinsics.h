@@ -273,6 +273,7 @@ EMULATE(__m512d, _mm512_permute_pd, double, 8, a.get<double>(k / 2 * 2 + ((order
 EMULATE(__m512i, _mm512_shuffle_epi32, int32_t, 16, a.get<int32_t>(k / 4 * 4 + ((order >> (2 * (k % 4))) & 3)),
         __m512i a, int order)
 EMULATE(__m512, _mm512_permutexvar_ps, float, 16, a.get<float>(index.get<int32_t>(k) & 15), __m512i index, __m512 a)
+EMULATE(__m512d, _mm512_permutexvar_pd, double, 8, a.get<double>(index.get<int64_t>(k) & 7), __m512i index, __m512d a)
 // Quarters of 128 bits: the lower two come from a, the upper two from b.
 #define QUARTERS ((k < 4 ? a : b).get<int64_t>(((order >> (k / 2 * 2)) & 3) * 2 + k % 2))
 EMULATE(__m512, _mm512_shuffle_f32x4, int64_t, 8, QUARTERS, __m512 a, __m512 b, int order)
