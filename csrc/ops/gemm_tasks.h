@@ -74,6 +74,9 @@ class GemmTasks {
         column_tasks_ = columns;
         return;
       }
+      // Three tasks for two threads: (768,1024)x(1024,128) by columns 1.27 ms, by four 1.00.
+      const int64_t more_rows = gemm_pieces(row_tasks_, threads_) * threads_;
+      if (row_tasks_ * column_tasks_ < kTasksPerThread * threads_ && more_rows <= most_rows) row_tasks_ = more_rows;
     } else {  // more tasks of rows: as few as are enough for all threads
       int64_t least = 0;
       for (int64_t columns = most_columns; columns > 0 && gemm_pieces(threads_, columns) <= most_rows; --columns) {
