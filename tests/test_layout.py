@@ -46,7 +46,7 @@ def sources(unit: Path) -> set[Path]:
 
 
 def is_ours(path: Path, unit: Path) -> bool:
-    return path.name in (f"{unit.stem}.o", f"{unit.name}.o") and "aarch64" not in path.parts
+    return path.name in (f"{unit.stem}.o", f"{unit.name}.o") and not any("aarch64" in part for part in path.parts)
 
 
 def symbols(path: Path) -> list[tuple[str, str]]:

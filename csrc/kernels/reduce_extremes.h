@@ -77,13 +77,20 @@ RUSTTORCH_INLINE int64_t first_where(const T* in, int64_t n, const IsFound& is_f
   const auto found = is_found(V::load(in + i, n - i)) & first_lanes<Compute<T>>(n - i);
   return any(found) ? i + first_set(found) : n;
 }
+template <class V>
+struct IsNan {
+  RUSTTORCH_INLINE Mask<Lane<V>> operator()(V x) const { return is_nan(x); }
+};
+template <class V>
+struct IsEqual {
+  V value;
+  RUSTTORCH_INLINE Mask<Lane<V>> operator()(V x) const { return x == value; }
+};
 // Not inlined: with AVX2 it would cost the loop before it a register, and values alone, (4096, 1024), 42 us instead of 24.
 template <class T>
 __attribute__((noinline)) int64_t first_place(const T* in, int64_t n, Extreme<Compute<T>> extreme) {
   using V = Vec<Compute<T>>;
-  if (extreme.is_nan) return first_where(in, n, [](V x) { return is_nan(x); });
-  const V value(extreme.value);
-  return first_where(in, n, [value](V x) { return x == value; });
+  return extreme.is_nan ? first_where(in, n, IsNan<V>{}) : first_where(in, n, IsEqual<V>{V(extreme.value)});
 }
 
 // The extremes of four pieces of n elements, whole vectors, `step` apart: for kReadStreams. On a Zen 3 core, 16 Mi elements
