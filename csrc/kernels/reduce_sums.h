@@ -21,7 +21,7 @@ struct SquaredDeviation {
 
 template <class T, class Term>
 struct RowSource {
-  static constexpr bool is_plain = true;  // terms take few registers
+  static constexpr bool has_short_terms = true;  // that take few registers
   using V = Vec<Compute<T>>;
   const T* in;
   V centre;

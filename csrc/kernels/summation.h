@@ -116,7 +116,7 @@ Vec<double> lanes_of_last_block(const Source& source, int64_t i, int64_t end) {
 // Whether several blocks are added up to their lanes, which then are added together: in fewer instructions where there is
 // room in registers for so many vectors and those of the terms.
 template <class Source>
-inline constexpr bool kManyBlocks = Vec<double>::lanes == 8 && requires { Source::is_plain; };
+inline constexpr bool kManyBlocks = Vec<double>::lanes == 8 && requires { Source::has_short_terms; };
 
 // Elements [i, end), at most a piece.
 template <class C, class Source>
