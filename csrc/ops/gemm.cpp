@@ -61,8 +61,8 @@ bool wants_columns_of_b(const GemmProblem& p) {
 void run_shares(const GemmProblem& p, int dtype, int64_t threads) {
   const int64_t size = gemm_element_size(dtype), width = kernels().gemm_width[dtype];
   const int64_t panels = gemm_pieces(p.columns, width);
-  // What the busiest thread has, in panels times rows. (96,96)x(96,96) on AVX-512 has three panels: 11.6 us by columns, 8.9 by rows;
-  // (160,160)x(160,160), five, 45 over 37.
+  // What the busiest thread has, in panels times rows. (96,96)x(96,96) on AVX-512 has three panels: 11.6 us by columns,
+  // 8.9 by rows; (160,160)x(160,160), five, 45 over 37.
   const int64_t by_columns = gemm_pieces(panels, threads) * p.rows, by_rows = panels * gemm_pieces(p.rows, threads);
   if (panels >= threads && 8 * by_columns <= 9 * by_rows) {
     at::parallel_for(0, panels, gemm_pieces(panels, threads), [&](int64_t begin, int64_t end) {

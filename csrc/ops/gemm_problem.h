@@ -81,8 +81,9 @@ inline GemmPath gemm_path(const GemmProblem& p, int dtype) {
 // packed, of the FMA rate: float (256,1024)x(1024,256) 0.76 over 0.82 to 0.87, (64,1024)x(1024,2048) 0.71 over 0.78,
 // (768,3072) by 16, 32, 64, 128 columns 0.56 over 0.64, 0.76 over 0.77, 0.75 over 0.83, 0.75 over 0.82; double
 // (64,512)x(512,512) 0.66 over 0.69, (384,1024)x(1024,1536) 0.71 over 0.80; rows 6 KiB apart 0.87 over 0.82. With tiles of
-// 6 rows (Zen 3) packing must be worth it: 12 KiB apart, (768,3072) by 16, 32, 256, 512, 2048 columns 131 GFLOP/s over 69, 130 over 85, 132 over 121, 115 over 105, 119 over 122. By columns,
-// (1536,1024)x(1024,384) 125 over 152. Few rows are not worth it: (256,4096)x(4096,4096) 0.70 over 0.66.
+// 6 rows (Zen 3) packing must be worth it: 12 KiB apart, (768,3072) by 16, 32, 256, 512, 2048 columns 131 GFLOP/s over 69,
+// 130 over 85, 132 over 121, 115 over 105, 119 over 122. By columns, (1536,1024)x(1024,384) 125 over 152. Few rows are not
+// worth it: (256,4096)x(4096,4096) 0.70 over 0.66.
 inline bool gemm_packs_a(const GemmProblem& p, int dtype) {
   if (p.a_k_stride != 1) return p.rows > 48;
   const int64_t apart = p.a_row_stride * gemm_element_size(dtype);
