@@ -23,6 +23,20 @@ RUSTTORCH_INLINE Vec<T> multiply_add(Vec<T> a, Vec<T> b, Vec<T> c) {
   else return a * b + c;
 }
 
+// Lines that the caches fetch, row after row, a few at a time.
+struct FetchedLines {
+  const char* at = nullptr;
+  int64_t each = 0, in_row = 1, row_lines = 1, row_gap = 0;  // at a time; left of this row, of each row; bytes between
+
+  RUSTTORCH_INLINE void fetch() {
+    for (int64_t n = each; n > 0; --n) {
+      __builtin_prefetch(at, 0, 2);
+      at += 64;
+      if (--in_row == 0) at += row_gap, in_row = row_lines;
+    }
+  }
+};
+
 template <class T>
 struct GemmOperands {
   const T* a;
@@ -33,9 +47,18 @@ struct GemmOperands {
   int64_t c_row, k, last;  // columns in the last vector
   const T* bias;
   bool accumulate;
+  const T* next_c;  // of the tile that follows
+  FetchedLines next;
 };
 
-// One tile: rows x vectors accumulators. `masked`: the last vector of b is read in part.
+// Rows of c fetched at a time.
+inline constexpr int kFetchedRows = 2;
+
+// One tile: rows x vectors accumulators. `masked`: the last vector of b is read in part. Between stretches of k, two rows
+// of the next tile of c are fetched, and some lines of what comes after. All at once, before the first value of k, they
+// keep what the loop reads waiting; of the FMA rate, on Zen 4, that over this: (96,384)x(384,50257) by columns 0.80 over
+// 0.85, (50257,96)x(96,384) added to what is there 0.75 over 0.86, 48 x (256,64)x(64,256) 0.77 over 0.85. On its AVX2, no
+// difference.
 template <class T, int rows, int vectors, bool masked>
 void gemm_tile(const GemmOperands<T>& o) {
   using V = Vec<T>;
@@ -45,32 +68,40 @@ void gemm_tile(const GemmOperands<T>& o) {
   const T* a[groups];
 #pragma GCC unroll 16
   for (int g = 0; g < groups; ++g) a[g] = o.a + 4 * g * a_row;
-#pragma GCC unroll 16
-  for (int i = 0; i < rows; ++i) {
-#pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v) __builtin_prefetch(o.c + i * o.c_row + v * lanes, 1);
-  }
   V sum[rows][vectors];
 #pragma GCC unroll 16
   for (int i = 0; i < rows; ++i) {
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) sum[i][v] = V(T(0));
   }
-  for (int64_t k = o.k; k > 0; --k) {
-    V x[vectors];
+  const T* next_c = o.next_c;
+  FetchedLines next = o.next;
+  constexpr int steps = (rows + kFetchedRows - 1) / kFetchedRows;
+  const int64_t step = (o.k + steps - 1) / steps;
+  for (int64_t left = o.k; left > 0; left -= step) {
 #pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v)
-      x[v] = masked && v == vectors - 1 ? V::load(b + v * lanes, last) : V::load(b + v * lanes);
-#pragma GCC unroll 16
-    for (int i = 0; i < rows; ++i) {
-      const T* const p = a[i / 4];
-      const V y(i % 4 == 0 ? p[0] : i % 4 == 1 ? p[a_row] : i % 4 == 2 ? p[a_row2] : p[a_row3]);
+    for (int i = 0; i < kFetchedRows; ++i) {
 #pragma GCC unroll 4
-      for (int v = 0; v < vectors; ++v) sum[i][v] = multiply_add(y, x[v], sum[i][v]);
+      for (int v = 0; v < vectors; ++v) __builtin_prefetch(next_c + v * lanes, 1);
+      next_c += o.c_row;
     }
+    next.fetch();
+    for (int64_t k = left < step ? left : step; k > 0; --k) {
+      V x[vectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v)
+        x[v] = masked && v == vectors - 1 ? V::load(b + v * lanes, last) : V::load(b + v * lanes);
 #pragma GCC unroll 16
-    for (int g = 0; g < groups; ++g) a[g] += a_k;
-    b += b_k;
+      for (int i = 0; i < rows; ++i) {
+        const T* const p = a[i / 4];
+        const V y(i % 4 == 0 ? p[0] : i % 4 == 1 ? p[a_row] : i % 4 == 2 ? p[a_row2] : p[a_row3]);
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v) sum[i][v] = multiply_add(y, x[v], sum[i][v]);
+      }
+#pragma GCC unroll 16
+      for (int g = 0; g < groups; ++g) a[g] += a_k;
+      b += b_k;
+    }
   }
   T* const c_start = o.c;
   const T* const bias_start = o.bias;
@@ -123,13 +154,22 @@ RUSTTORCH_INLINE void gemm_tile_any(const GemmOperands<T>& o, int64_t count, int
   else gemm_tile_any<T, rows - 1>(o, count, vectors, masked);
 }
 
-// Part of block.next: the hardware's own prefetch begins anew at each page and each row.
-RUSTTORCH_INLINE void fetch_share(const GemmBlock& block, int64_t part, int64_t parts) {
-  for (int64_t i = block.next_rows * part / parts; i < block.next_rows * (part + 1) / parts; ++i) {
-    const char* const row = static_cast<const char*>(block.next) + i * block.next_stride;
-    for (int64_t at = 0; at < block.next_bytes; at += 64) __builtin_prefetch(row + at, 0, 2);
-    if (reinterpret_cast<uintptr_t>(row + block.next_bytes) & 63) __builtin_prefetch(row + block.next_bytes - 1, 0, 2);
-  }
+// All of block.next: the hardware's own prefetch begins anew at each page and each row.
+inline FetchedLines lines_of_next(const GemmBlock& block) {
+  const bool is_aligned = (reinterpret_cast<uintptr_t>(block.next) | uintptr_t(block.next_stride)) % 64 == 0;
+  FetchedLines lines;
+  lines.row_lines = (block.next_bytes + 63) / 64 + (is_aligned ? 0 : 1);
+  lines.row_gap = block.next_stride - 64 * lines.row_lines;
+  return lines;
+}
+// The share of a tile, in `times` times.
+RUSTTORCH_INLINE void share_lines(FetchedLines& lines, const GemmBlock& block, int64_t tile, int64_t tiles,
+                                  int64_t times) {
+  const int64_t all = block.next_rows * lines.row_lines, begin = all * tile / tiles, end = all * (tile + 1) / tiles;
+  const int64_t row = begin / lines.row_lines, line = begin % lines.row_lines;
+  lines.at = static_cast<const char*>(block.next) + row * block.next_stride + 64 * line;
+  lines.in_row = lines.row_lines - line;
+  lines.each = (end - begin + times - 1) / times;
 }
 
 template <class T>
@@ -143,10 +183,12 @@ void gemm_block(const GemmBlock& block) {
   o.c_row = block.c_stride;
   o.k = block.k;
   o.accumulate = block.accumulate;
+  if (block.next_rows > 0) o.next = lines_of_next(block);
   for (int64_t panel = 0; panel * width < block.columns; ++panel) {
     const int64_t left = block.columns - panel * width, columns = left < width ? left : width;
     const int vectors = int((columns + lanes - 1) / lanes);
     o.last = columns - (vectors - 1) * lanes;
+    if (panel == 1) o.next.each = 0;
     o.b = static_cast<const T*>(block.b) + panel * block.b_panel_stride;
     o.bias = block.bias ? static_cast<const T*>(block.bias) + panel * width : nullptr;
     const bool masked = !block.b_is_padded && o.last < lanes;
@@ -154,7 +196,8 @@ void gemm_block(const GemmBlock& block) {
       const int64_t row = block.rows * tile / tiles, end = block.rows * (tile + 1) / tiles;
       o.a = static_cast<const T*>(block.a) + (block.a_tile_stride ? tile * block.a_tile_stride : row * o.a_row);
       o.c = static_cast<T*>(block.c) + row * o.c_row + panel * width;
-      if (panel == 0) fetch_share(block, tile, tiles);
+      o.next_c = tile + 1 < tiles ? o.c + (end - row) * o.c_row : static_cast<T*>(block.c) + (panel + 1) * width;
+      if (panel == 0 && block.next_rows > 0) share_lines(o.next, block, tile, tiles, (end - row + 1) / kFetchedRows);
       gemm_tile_any<T, GemmTile<T>::rows>(o, end - row, vectors, masked);
     }
   }
