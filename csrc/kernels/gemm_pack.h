@@ -5,9 +5,9 @@
 
 namespace rusttorch::RUSTTORCH_ISA {
 
-// packed[k][lanes of a panel] from the `columns` <= lanes columns of b, contiguous along k; missing columns are zeros.
-// `whole`: of `lanes` values of k.
-template <class T, bool whole>
+// packed[k][places of a panel] from the `columns` columns of b, contiguous along k; missing columns are zeros. `whole`:
+// of `lanes` values of k.
+template <class T, bool whole, int places>
 RUSTTORCH_INLINE void pack_square(T* packed, int64_t width, const T* b, int64_t column_stride, int64_t k,
                                   int64_t columns) {
   using V = Vec<T>;
@@ -21,28 +21,31 @@ RUSTTORCH_INLINE void pack_square(T* packed, int64_t width, const T* b, int64_t 
   transpose(x);
 #pragma GCC unroll 16
   for (int i = 0; i < lanes; ++i) {
-    if (whole || i < k) x[i].store(packed + i * width);
+    if (!whole && i >= k) continue;
+    if (places < lanes) x[i].store(packed + i * width, places);
+    else x[i].store(packed + i * width);
   }
 }
 
 // The same for any number of columns, k and strides.
-template <class T>
+template <class T, int places>
 RUSTTORCH_INLINE void pack_transposed(T* packed, int64_t width, const T* b, int64_t column_stride, int64_t k,
                                       int64_t columns) {
   constexpr int lanes = Vec<T>::lanes;
   int64_t i = 0;
   if (columns >= lanes) {  // without tests in the loop
-    for (; i + lanes <= k; i += lanes) pack_square<T, true>(packed + i * width, width, b + i, column_stride, 0, lanes);
+    for (; i + lanes <= k; i += lanes)
+      pack_square<T, true, places>(packed + i * width, width, b + i, column_stride, 0, lanes);
   }
-  for (; i + lanes <= k; i += lanes) pack_square<T, true>(packed + i * width, width, b + i, column_stride, 0, columns);
-  if (i < k) pack_square<T, false>(packed + i * width, width, b + i, column_stride, k - i, columns);
+  for (; i + lanes <= k; i += lanes)
+    pack_square<T, true, places>(packed + i * width, width, b + i, column_stride, 0, columns);
+  if (i < k) pack_square<T, false, places>(packed + i * width, width, b + i, column_stride, k - i, columns);
 }
-template <class T>
+template <class T, int places>
 RUSTTORCH_INLINE void pack_strided(T* packed, int64_t width, const T* b, int64_t k_stride, int64_t column_stride,
                                    int64_t k, int64_t columns) {
-  constexpr int lanes = Vec<T>::lanes;
   for (int64_t i = 0; i < k; ++i) {
-    for (int64_t v = 0; v < lanes; ++v) {
+    for (int64_t v = 0; v < places; ++v) {
       packed[i * width + v] = v < columns ? b[i * k_stride + v * column_stride] : T(0);
     }
   }
@@ -54,7 +57,7 @@ template <class T>
 void gemm_pack(void* packed_, int64_t panel_stride, const void* b_, int64_t k_stride, int64_t column_stride, int64_t k,
                int64_t columns) {
   using V = Vec<T>;
-  constexpr int width = GemmTile<T>::columns, lanes = V::lanes;
+  constexpr int width = GemmTile<T>::panel, lanes = V::lanes;
   T* const packed = static_cast<T*>(packed_);
   const T* const b = static_cast<const T*>(b_);
   if (column_stride == 1) {
@@ -78,8 +81,8 @@ void gemm_pack(void* packed_, int64_t panel_stride, const void* b_, int64_t k_st
     const int64_t left = columns - j;
     T* const to = packed + j / width * panel_stride + j % width;
     const T* const from = b + j * column_stride;
-    if (k_stride == 1) pack_transposed(to, width, from, column_stride, k, left);
-    else pack_strided(to, width, from, k_stride, column_stride, k, left);
+    if (k_stride == 1) pack_transposed<T, lanes>(to, width, from, column_stride, k, left);
+    else pack_strided<T, lanes>(to, width, from, k_stride, column_stride, k, left);
   }
   // What the loop did not reach of the last panel.
   const int64_t reached = (columns + lanes - 1) / lanes * lanes;
@@ -89,11 +92,11 @@ void gemm_pack(void* packed_, int64_t panel_stride, const void* b_, int64_t k_st
 }
 
 // packed: the tiles of gemm_block for these rows, of at most tile_rows rows, [k][pitch] each.
-template <class T>
+template <class T, class Element>
 void gemm_pack_rows(void* packed_, const void* a_, int64_t row_stride, int64_t k_stride, int64_t k, int64_t rows,
                     int64_t tile_rows) {
   using V = Vec<T>;
-  constexpr int pitch = GemmTile<T>::pitch, lanes = V::lanes;
+  constexpr int lanes = V::lanes, pitch = GemmTile<Element>::pitch, places = pitch < lanes ? pitch : lanes;
   T* const packed = static_cast<T*>(packed_);
   const T* const a = static_cast<const T*>(a_);
   const int64_t tiles = (rows + tile_rows - 1) / tile_rows;
@@ -104,7 +107,7 @@ void gemm_pack_rows(void* packed_, const void* a_, int64_t row_stride, int64_t k
       const int64_t end = start + 8 < k ? start + 8 : k;
       for (int64_t tile = 0; tile < tiles; ++tile) {
         const int64_t row = rows * tile / tiles, height = rows * (tile + 1) / tiles - row;
-        const bool is_inside = row + pitch <= rows;  // then what follows the tile's rows may be read, and is not used
+        const bool is_inside = row + (pitch < lanes ? lanes : pitch) <= rows;  // then more may be read, and is not used
         for (int64_t i = start; i < end; ++i) {
           const T* const from = a + i * k_stride + row;
           T* const to = packed + (tile * k + i) * pitch;
@@ -112,7 +115,9 @@ void gemm_pack_rows(void* packed_, const void* a_, int64_t row_stride, int64_t k
 #pragma GCC unroll 8
           for (int v = 0; v < pitch; v += lanes) {
             const int64_t left = height - v;
-            (is_inside || left >= lanes ? V::load(from + v) : V::load(from + v, left > 0 ? left : 0)).store(to + v);
+            const V x = is_inside || left >= lanes ? V::load(from + v) : V::load(from + v, left > 0 ? left : 0);
+            if (places < lanes) x.store(to + v, places);
+            else x.store(to + v);
           }
         }
       }
@@ -124,8 +129,8 @@ void gemm_pack_rows(void* packed_, const void* a_, int64_t row_stride, int64_t k
     const T* const from = a + row * row_stride;
     T* const to = packed + tile * k * pitch;
     for (int v = 0; v < pitch; v += lanes) {
-      if (k_stride == 1) pack_transposed(to + v, pitch, from + v * row_stride, row_stride, k, height - v);
-      else pack_strided(to + v, pitch, from + v * row_stride, k_stride, row_stride, k, height - v);
+      if (k_stride == 1) pack_transposed<T, places>(to + v, pitch, from + v * row_stride, row_stride, k, height - v);
+      else pack_strided<T, places>(to + v, pitch, from + v * row_stride, k_stride, row_stride, k, height - v);
     }
   }
 }

@@ -167,15 +167,15 @@ constexpr KernelTable make_table() {
 #undef RUSTTORCH_KERNELS
 
 // Packing moves elements and does nothing to them: integers go the way of floating-point numbers of their size.
-#define RUSTTORCH_KERNELS(index, T, Packed)                                                                          \
-  static_assert(GemmTile<T>::columns == GemmTile<Packed>::columns && GemmTile<T>::pitch == GemmTile<Packed>::pitch); \
-  table.gemm_block[index] = gemm_block<T>;                                                                           \
-  table.gemm_few_rows[index] = gemm_few_rows<T>;                                                                     \
-  table.gemm_dots[index] = gemm_dots<T>;                                                                             \
-  table.gemm_pack[index] = gemm_pack<Packed>;                                                                        \
-  table.gemm_pack_rows[index] = gemm_pack_rows<Packed>;                                                              \
-  table.gemm_width[index] = GemmTile<T>::columns;                                                                    \
-  table.gemm_rows[index] = GemmTile<T>::rows;                                                                        \
+#define RUSTTORCH_KERNELS(index, T, Packed)                     \
+  static_assert(GemmTile<T>::panel == GemmTile<Packed>::panel); \
+  table.gemm_block[index] = gemm_block<T>;                      \
+  table.gemm_few_rows[index] = gemm_few_rows<T>;                \
+  table.gemm_dots[index] = gemm_dots<T>;                        \
+  table.gemm_pack[index] = gemm_pack<Packed>;                   \
+  table.gemm_pack_rows[index] = gemm_pack_rows<Packed, T>;      \
+  table.gemm_width[index] = GemmTile<T>::panel;                 \
+  table.gemm_rows[index] = GemmTile<T>::rows;                   \
   table.gemm_pitch[index] = GemmTile<T>::pitch;
   RUSTTORCH_KERNELS(kFloat32, float, float)
   RUSTTORCH_KERNELS(kFloat64, double, double)

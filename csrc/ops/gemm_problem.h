@@ -7,11 +7,12 @@
 
 namespace rusttorch {
 
-// Most rows of the kernels that read b once, where it is; more for a b that comes from memory and small tiles, which read
-// it in pieces. On AVX2, with tiles of 6 rows, GFLOP/s over that of tiles: (12|16,4096)x(4096,4096) 50 over 24, 60 over
-// 37; (16,768)x(768,3072) 73 over 70; (24,768)x(768,3072) 67 over 76. With tiles of 14 (AVX-512): 10 rows 76 over 81, 16
-// rows 81 over 95.
-inline constexpr int64_t kMostDotRows = 4, kMostFewRows = 8, kMostFewRowsOfMuch = 16, kMuch = 1 << 20, kSmallTile = 8;
+// Most rows of the kernels that read b once, where it is; more for a b that comes from memory, which tiles read in pieces.
+// GFLOP/s over that of tiles, on AVX2, tiles of 6 rows: (12|16,4096)x(4096,4096) 50 over 24, 60 over 37; (16,768)x(768,3072)
+// 73 over 70; (24,768)x(768,3072) 67 over 76. On AVX-512, tiles of 7: (12|16,4096)x(4096,4096) 107 over 97, 101 over 129;
+// (10|12|16,768)x(768,3072) 132 over 125, 136 over 130, 143 over 147.
+inline constexpr int64_t kMostDotRows = 4, kMostFewRows = 8, kMuch = 1 << 20;
+inline int64_t most_few_rows_of_much() { return kernels().float_lanes == 16 ? 12 : 16; }
 // Lines of one set of the first-level cache, whose sets repeat every 4 KiB.
 inline constexpr int64_t kCacheWays = 8;
 
@@ -70,29 +71,27 @@ inline int64_t gemm_depth(int64_t k) { return gemm_pieces(k, gemm_pieces(k, kGem
 enum class GemmPath { tiles, few_rows, dots };
 inline GemmPath gemm_path(const GemmProblem& p, int dtype) {
   if (p.rows <= kMostDotRows && p.a_k_stride == 1 && p.b_k_stride == 1) return GemmPath::dots;
-  const bool is_much = p.k * p.columns > kMuch && kernels().gemm_rows[dtype] <= kSmallTile;
-  const int64_t most = is_much ? kMostFewRowsOfMuch : kMostFewRows;
+  const int64_t most = p.k * p.columns > kMuch ? most_few_rows_of_much() : kMostFewRows;
   const bool few = p.rows <= most && p.b_column_stride == 1 && p.c_column_stride == 1;
   return few ? GemmPath::few_rows : GemmPath::tiles;
 }
 
-// a is read where it is if its rows are contiguous, unless its tiles would fall into the same set of the first-level cache,
-// whose lines they read element by element. With tiles of 14 rows (Zen 4), rows 4 KiB apart or a multiple of that, direct over
-// packed, of the FMA rate: float (256,1024)x(1024,256) 0.76 over 0.82 to 0.87, (64,1024)x(1024,2048) 0.71 over 0.78,
-// (768,3072) by 16, 32, 64, 128 columns 0.56 over 0.64, 0.76 over 0.77, 0.75 over 0.83, 0.75 over 0.82; double
-// (64,512)x(512,512) 0.66 over 0.69, (384,1024)x(1024,1536) 0.71 over 0.80; rows 6 KiB apart 0.87 over 0.82. With tiles of
-// 6 rows (Zen 3) packing must be worth it: 12 KiB apart, (768,3072) by 16, 32, 256, 512, 2048 columns 131 GFLOP/s over 69,
-// 130 over 85, 132 over 121, 115 over 105, 119 over 122. By columns, (1536,1024)x(1024,384) 125 over 152. Few rows are not
-// worth it: (256,4096)x(4096,4096) 0.70 over 0.66.
+// a is read where it is if its rows are contiguous, unless its tiles would fall into the same set of the first-level
+// cache, whose lines they read element by element: rows 4 KiB apart or a multiple of that, and more of them than the set
+// has lines, as tiles of int32 with AVX-512. Its other tiles have seven rows: float squares of 1024 220 GFLOP/s direct, 203
+// packed. With tiles of 6 rows on Zen 3 packing must be worth it: 12 KiB apart, (768,3072) by 16, 32, 256, 512, 2048 columns
+// 131 GFLOP/s over 69, 130 over 85, 132 over 121, 115 over 105, 119 over 122. By columns, (1536,1024)x(1024,384) 125 over
+// 152. Few rows are not worth it: (256,4096)x(4096,4096) 0.70 over 0.66.
 inline bool gemm_packs_a(const GemmProblem& p, int dtype) {
   if (p.a_k_stride != 1) return p.rows > 48;
   const int64_t apart = p.a_row_stride * gemm_element_size(dtype);
   if (kernels().gemm_rows[dtype] > kCacheWays) return apart % 4096 == 0 && p.rows >= 64 && p.columns >= 16;
+  if (kernels().float_lanes == 16) return false;
   return apart % (gemm_element_size(dtype) == 4 ? 4096 : 16384) == 0 && p.rows > 256 && p.columns > 512;
 }
 
-// Panels of c that the activation takes at once.
-inline constexpr int64_t kFinishedPanels = 8;
+// Bytes of each row of c that the activation takes at once, at least a panel.
+inline constexpr int64_t kFinishedBytes = 512;
 // What follows the last values of k, for a part of c that is in a cache.
 inline void gemm_finish(const GemmProblem& p, void* c, int64_t rows, int64_t columns, int64_t size) {
   if (!p.activation) return;
@@ -127,12 +126,12 @@ inline GemmBlock gemm_block_of(const GemmProblem& p) {
 // meanwhile. Packed and fetched over read where it is, GFLOP/s on AVX2: (96,50257)x(50257,384) 113 over 95,
 // (64,768)x(768,3072) 94 over 66. `copy`: null, or room for a block of packed rows of a.
 inline void gemm_tiles(const GemmProblem& p, int dtype, bool is_far, void* copy) {
-  constexpr int64_t most_width = 128;  // bytes, whatever the dtype
+  constexpr int64_t most_width = 256;  // bytes, whatever the dtype
   const KernelTable& table = kernels();
   const int64_t size = gemm_element_size(dtype), width = table.gemm_width[dtype], depth = gemm_depth(p.k);
   const auto at = [size](const void* base, int64_t offset) { return static_cast<const char*>(base) + offset * size; };
   const bool by_rows = p.b_column_stride == 1, packs = is_far || !by_rows;
-  const int64_t step = packs ? width : p.columns;
+  const int64_t step = packs ? width : p.columns, finished = std::max<int64_t>(kFinishedBytes / (width * size), 1);
   alignas(64) char packed[kGemmDepth * most_width];
   GemmBlock block = gemm_block_of(p);
   if (packs) block.b_k_stride = width;
@@ -169,8 +168,8 @@ inline void gemm_tiles(const GemmProblem& p, int dtype, bool is_far, void* copy)
         block.next_stride = (by_rows ? p.b_k_stride : p.b_column_stride) * size;
       }
       table.gemm_block[dtype](block);
-      if (start + depth >= p.k && (is_last || (column / step + 1) % kFinishedPanels == 0)) {
-        const int64_t first = column / step / kFinishedPanels * kFinishedPanels * step;
+      if (start + depth >= p.k && (is_last || (column / step + 1) % finished == 0)) {
+        const int64_t first = column / step / finished * finished * step;
         gemm_finish(p, static_cast<char*>(p.c) + first * size, p.rows, column + block.columns - first, size);
       }
     }

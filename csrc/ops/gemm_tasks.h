@@ -55,7 +55,7 @@ class GemmTasks {
  private:
   // Rows of float, half as many of double. With AVX2, whose tiles of 6 rows take 8, packed rows fill 516 KiB.
   static constexpr int64_t kRows = 384, kPackedRows = 256, kLeastRows = 24;
-  static constexpr int64_t kColumns = 512, kLeastPanels = 4, kTasksPerThread = 4, kPackedTasks = 2;
+  static constexpr int64_t kColumns = 512, kLeastPanels = 3, kTasksPerThread = 4, kPackedTasks = 2;
 
   // Several tasks for each thread, if there are enough columns, and the same number for all, if that is nearly as many.
   void choose_tasks() {
