@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from support import row_named
@@ -25,10 +27,18 @@ def test_int8(operator, instruction_set, fast_path):
     assert str(ours.value) == str(torchs.value)
 
 
-@pytest.mark.skipif(
-    torch.backends.cpu.get_cpu_capability().startswith("AVX512"), reason="this CPU's half products are oneDNN's"
+def without(is_supported: Callable[[], bool]) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(is_supported(), reason="on this CPU these products are oneDNN's")
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        pytest.param(torch.bfloat16, marks=without(torch.ops.mkldnn._is_mkldnn_bf16_supported)),
+        pytest.param(torch.float16, marks=without(torch.ops.mkldnn._is_mkldnn_fp16_supported)),
+    ],
+    ids=str,
 )
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize("name", ["mm", "bmm", "addmm", "baddbmm", "matmul", "linear", "linear_act"])
 def test_half(name, dtype, instruction_set, fast_path):
     """Computed as float32 and rounded once; forward, out=, and backward."""
