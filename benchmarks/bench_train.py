@@ -9,7 +9,8 @@ Models are in models.py (pip install transformers), float32, AdamW. Four states 
 
 "kernels" is pooled / patched, "all" is stock / patched; each with what random=True makes of it. Peak memory comes from
 a process of its own. --compile adds the same model under torch.compile with AdamW(fused=True); --preload <library>
-runs stock with AdamW(fused=True) under another allocator, and patched, in turns in a process of its own. --explain adds
+runs stock with AdamW(fused=True) under another allocator, and patched, in turns in a process of its own. --limit adds
+what a step cannot go below (step_limit.py) and its part of the faster of patched and random. --explain adds
 what torchext.explain() predicts of inference. At last, what a patch that is switched off costs an addition of 64
 elements: the fastest of runs in turns, in processes that never patched and that patched and unpatched.
 """
@@ -27,6 +28,7 @@ from collections.abc import Callable
 
 import torch
 from models import TRAINED, TRANSFORMERS
+from step_limit import step_limit
 
 import torchext
 
@@ -128,6 +130,10 @@ def train(names: list[str], options: argparse.Namespace) -> None:
         line = f"{name:12}" + "".join(f" {ms[state]:8.2f}" for state in STATES)
         line += f"   {ms['pooled'] / ms['patched']:7.3f} {ms['pooled'] / ms['random']:6.3f}"
         line += f" {ms['stock'] / ms['patched']:7.2f} {ms['stock'] / ms['random']:6.2f} {peak[1] / peak[0]:5.2f}"
+        if options.limit:
+            products, everything = step_limit(trainer(name, True))
+            part = everything / min(ms["patched"], ms["random"])
+            line += f"  products {products:.1f}, limit {everything:.1f}: {part:.0%}"
         if options.compile:
             line += f"  compiled {ms['compiled']:.2f}: {ms['compiled'] / ms['patched']:.2f}"
         if options.preload:
@@ -178,6 +184,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--mode", choices=("train", "inference", "off", "all"), default="all")
     parser.add_argument("--compile", action="store_true", help="also under torch.compile")
+    parser.add_argument("--limit", action="store_true", help="also what the operators of a step cannot go below")
     parser.add_argument("--preload", help="library of another allocator, for LD_PRELOAD")
     parser.add_argument("--explain", action="store_true", help="also what torchext.explain() predicts of inference")
     parser.add_argument("--addition", choices=("never", "off"), help=argparse.SUPPRESS)
