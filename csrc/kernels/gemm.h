@@ -24,7 +24,7 @@ struct GemmBlock {
   const void* bias;  // [columns], added to the product, or null
   bool accumulate;   // added to what is in c. Without it c is not read. Not together with a bias
   bool b_is_padded;  // the last panel has all its columns in memory
-  // What the caches fetch during the first panel: next_rows times next_bytes, next_stride bytes apart.
+  // What the caches fetch during the first columns: next_rows times next_bytes, next_stride bytes apart.
   const void* next = nullptr;
   int64_t next_rows = 0, next_bytes = 0, next_stride = 0;
 };

@@ -4,10 +4,10 @@
 
 namespace rusttorch::RUSTTORCH_ISA {
 
-// The register tile, in rows and vectors. float32 lanes: scalar 1, NEON 4, AVX2 8, AVX-512 16. Seven rows by four vectors
-// instead of fourteen by two, Zen 4: float squares of 1024 220 GFLOP/s over 206, because rows of c or a that are 4 KiB
-// apart then fit into the ways of the first-level cache; others 0 to 5 % more. int32, whose products need registers of
-// their own, 188 over 166 with ten by two; int64 82 over 85.
+// The register tile, in rows and vectors. float32 lanes: scalar 1, NEON 4, AVX2 8, AVX-512 16. Seven rows by four
+// vectors instead of fourteen by two, Zen 4: float squares of 1024 220 GFLOP/s over 206, because rows of c or a that
+// are 4 KiB apart then fit into the ways of the first-level cache; others 0 to 5 % more. int32, whose products need
+// registers of their own, 188 over 166 with ten by two; int64 82 over 85.
 template <class T>
 struct GemmTile {
   static constexpr int float_lanes = Vec<float>::lanes;
@@ -58,11 +58,11 @@ struct GemmOperands {
 // Rows of c fetched at a time.
 inline constexpr int kFetchedRows = 2;
 
-// One tile: rows x vectors accumulators. `masked`: the last vector of b is read in part. Between stretches of k, two rows
-// of the next tile of c are fetched, and some lines of what comes after. All at once, before the first value of k, they
-// keep what the loop reads waiting; of the FMA rate, on Zen 4, that over this: (96,384)x(384,50257) by columns 0.80 over
-// 0.85, (50257,96)x(96,384) added to what is there 0.75 over 0.86, 48 x (256,64)x(64,256) 0.77 over 0.85. On its AVX2, no
-// difference.
+// One tile: rows x vectors accumulators. `masked`: the last vector of b is read in part. Between stretches of k, two
+// rows of the next tile of c are fetched, and some lines of what comes after. All at once, before the first value of k,
+// they keep what the loop reads waiting; of the FMA rate, on Zen 4, that over this: (96,384)x(384,50257) by columns
+// 0.80 over 0.85, (50257,96)x(96,384) added to what is there 0.75 over 0.86, 48 x (256,64)x(64,256) 0.77 over 0.85. On
+// its AVX2, no difference.
 template <class T, int rows, int vectors, bool masked>
 void gemm_tile(const GemmOperands<T>& o) {
   using V = Vec<T>;
@@ -158,7 +158,7 @@ RUSTTORCH_INLINE void gemm_tile_any(const GemmOperands<T>& o, int64_t count, int
   else gemm_tile_any<T, rows - 1>(o, count, vectors, masked);
 }
 
-// All of block.next: the hardware's own prefetch begins anew at each page and each row.
+// Of block.next: the hardware's own prefetch begins anew at each page and each row.
 inline FetchedLines lines_of_next(const GemmBlock& block) {
   const bool is_aligned = (reinterpret_cast<uintptr_t>(block.next) | uintptr_t(block.next_stride)) % 64 == 0;
   FetchedLines lines;
@@ -188,21 +188,21 @@ void gemm_block(const GemmBlock& block) {
   o.k = block.k;
   o.accumulate = block.accumulate;
   if (block.next_rows > 0) o.next = lines_of_next(block);
-  for (int64_t panel = 0; panel * width < block.columns; ++panel) {
-    const int64_t left = block.columns - panel * width, columns = left < width ? left : width;
+  for (int64_t strip = 0; strip * width < block.columns; ++strip) {
+    const int64_t left = block.columns - strip * width, columns = left < width ? left : width;
     const int vectors = int((columns + lanes - 1) / lanes);
     o.last = columns - (vectors - 1) * lanes;
-    if (panel == 1) o.next.each = 0;
+    if (strip == 1) o.next.each = 0;
     constexpr int each = GemmTile<T>::panel / width;
-    o.b = static_cast<const T*>(block.b) + panel / each * block.b_panel_stride + panel % each * width;
-    o.bias = block.bias ? static_cast<const T*>(block.bias) + panel * width : nullptr;
+    o.b = static_cast<const T*>(block.b) + strip / each * block.b_panel_stride + strip % each * width;
+    o.bias = block.bias ? static_cast<const T*>(block.bias) + strip * width : nullptr;
     const bool masked = !block.b_is_padded && o.last < lanes;
     for (int64_t tile = 0; tile < tiles; ++tile) {  // heights that differ by one at most
       const int64_t row = block.rows * tile / tiles, end = block.rows * (tile + 1) / tiles;
       o.a = static_cast<const T*>(block.a) + (block.a_tile_stride ? tile * block.a_tile_stride : row * o.a_row);
-      o.c = static_cast<T*>(block.c) + row * o.c_row + panel * width;
-      o.next_c = tile + 1 < tiles ? o.c + (end - row) * o.c_row : static_cast<T*>(block.c) + (panel + 1) * width;
-      if (panel == 0 && block.next_rows > 0) share_lines(o.next, block, tile, tiles, (end - row + 1) / kFetchedRows);
+      o.c = static_cast<T*>(block.c) + row * o.c_row + strip * width;
+      o.next_c = tile + 1 < tiles ? o.c + (end - row) * o.c_row : static_cast<T*>(block.c) + (strip + 1) * width;
+      if (strip == 0 && block.next_rows > 0) share_lines(o.next, block, tile, tiles, (end - row + 1) / kFetchedRows);
       gemm_tile_any<T, GemmTile<T>::rows>(o, end - row, vectors, masked);
     }
   }

@@ -7,10 +7,10 @@
 
 namespace rusttorch {
 
-// Most rows of the kernels that read b once, where it is; more for a b that comes from memory, which tiles read in pieces.
-// GFLOP/s over that of tiles, on AVX2, tiles of 6 rows: (12|16,4096)x(4096,4096) 50 over 24, 60 over 37; (16,768)x(768,3072)
-// 73 over 70; (24,768)x(768,3072) 67 over 76. On AVX-512, tiles of 7: (12|16,4096)x(4096,4096) 107 over 97, 101 over 129;
-// (10|12|16,768)x(768,3072) 132 over 125, 136 over 130, 143 over 147.
+// Most rows of the kernels that read b once, where it is; more for a b that comes from memory, which tiles read in
+// pieces. GFLOP/s over that of tiles, on AVX2, tiles of 6 rows: (12|16,4096)x(4096,4096) 50 over 24, 60 over 37;
+// (16,768)x(768,3072) 73 over 70; (24,768)x(768,3072) 67 over 76. On AVX-512, tiles of 7: (12|16,4096)x(4096,4096) 107
+// over 97, 101 over 129; (10|12|16,768)x(768,3072) 132 over 125, 136 over 130, 143 over 147.
 inline constexpr int64_t kMostDotRows = 4, kMostFewRows = 8, kMuch = 1 << 20;
 inline int64_t most_few_rows_of_much() { return kernels().float_lanes == 16 ? 12 : 16; }
 // Lines of one set of the first-level cache, whose sets repeat every 4 KiB.
@@ -77,11 +77,11 @@ inline GemmPath gemm_path(const GemmProblem& p, int dtype) {
 }
 
 // a is read where it is if its rows are contiguous, unless its tiles would fall into the same set of the first-level
-// cache, whose lines they read element by element: rows 4 KiB apart or a multiple of that, and more of them than the set
-// has lines, as tiles of int32 with AVX-512. Its other tiles have seven rows: float squares of 1024 220 GFLOP/s direct, 203
-// packed. With tiles of 6 rows on Zen 3 packing must be worth it: 12 KiB apart, (768,3072) by 16, 32, 256, 512, 2048 columns
-// 131 GFLOP/s over 69, 130 over 85, 132 over 121, 115 over 105, 119 over 122. By columns, (1536,1024)x(1024,384) 125 over
-// 152. Few rows are not worth it: (256,4096)x(4096,4096) 0.70 over 0.66.
+// cache, whose lines they read element by element: rows 4 KiB apart or a multiple of that, and more of them than the
+// set has lines, as tiles of int32 with AVX-512. Its other tiles have seven rows: float squares of 1024 220 GFLOP/s
+// direct, 203 packed. With tiles of 6 rows on Zen 3 packing must be worth it: 12 KiB apart, (768,3072) by 16, 32, 256,
+// 512, 2048 columns 131 GFLOP/s over 69, 130 over 85, 132 over 121, 115 over 105, 119 over 122. By columns,
+// (1536,1024)x(1024,384) 125 over 152. Few rows are not worth it: (256,4096)x(4096,4096) 0.70 over 0.66.
 inline bool gemm_packs_a(const GemmProblem& p, int dtype) {
   if (p.a_k_stride != 1) return p.rows > 48;
   const int64_t apart = p.a_row_stride * gemm_element_size(dtype);

@@ -1,6 +1,6 @@
 // mm, addmm, bmm, baddbmm, in place and with out=: float32, float64, int32 and int64 by our own kernels, from any
-// strides; others by way of these (widening.h). Scaled summands (alpha other than 1, beta other than 0 and 1), products with an empty
-// dimension and all other dtypes are ATen's.
+// strides; others by way of these (widening.h). Scaled summands (alpha other than 1, beta other than 0 and 1), products
+// with an empty dimension and all other dtypes are ATen's.
 #include "torch_headers.h"
 
 #include <ATen/ExpandUtils.h>

@@ -27,8 +27,8 @@ inline int64_t least_widened_rows() {
 #endif
 }
 
-// Whether `batch` products rows x k times k x columns pay for the copies: from some rows on, or where torch reads b against
-// its order; of bytes, which torch reads faster, from 64^3.
+// Whether `batch` products rows x k times k x columns pay for the copies: from some rows on, or where torch reads b
+// against its order; of bytes, which torch reads faster, from 64^3.
 inline bool pays_widening(at::ScalarType type, int64_t batch, int64_t rows, int64_t k, int64_t columns,
                           bool b_by_rows) {
   const int64_t multiply_adds = rows * k * columns;
