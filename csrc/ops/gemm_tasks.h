@@ -7,11 +7,11 @@
 //
 // Panels of b packed once for all threads, which wait for each other, over this, of the FMA rate on 2 Zen 3 cores:
 // (1024,1536)x(1536,384) by columns 0.76 over 0.83, (1024,384)x(384,32000) by columns 0.75 over 0.89,
-// (96,50257)x(50257,384) 0.45 over 0.65; where a is packed (384,1024)x(1024,384) 0.60 over 0.70,
-// (1536,1024)x(1024,384) 0.73 over 0.72. Several panels at a time, or a share of the next one packed between tiles: no
-// difference. Other tasks of columns, 256 or 1024, or of rows, 3 % slower; where a is packed, 384 and 128 rows are 2 to
-// 4 % slower than 256. Four tasks for each thread that packs a instead of two, 1 to 3 % slower on Zen 4: a is packed by
-// each task of the same rows.
+// (96,50257)x(50257,384) 0.45 over 0.65; where a is packed (384,1024)x(1024,384) 0.60 over 0.70, (1536,1024)x(1024,384)
+// 0.73 over 0.72. Several panels at a time, or a share of the next one packed between tiles: no difference. Other tasks
+// of columns, 256 or 1024, or of rows, 3 % slower; where a is packed, 384 and 128 rows are 2 to 4 % slower than 256,
+// and with AVX-512 512 columns 1 to 3 % slower than 1024. Four tasks for each thread that packs a instead of two, 1 to
+// 3 % slower on Zen 4: a is packed by each task of the same rows.
 #pragma once
 #include <atomic>
 
@@ -55,13 +55,14 @@ class GemmTasks {
  private:
   // Rows of float, half as many of double. With AVX2, whose tiles of 6 rows take 8, packed rows fill 516 KiB.
   static constexpr int64_t kRows = 384, kPackedRows = 256, kLeastRows = 24;
-  static constexpr int64_t kColumns = 512, kLeastPanels = 3, kTasksPerThread = 4, kPackedTasks = 2;
+  static constexpr int64_t kColumns = 512, kPackedColumns = 1024, kLeastPanels = 3, kTasksPerThread = 4,
+                           kPackedTasks = 2;
 
   // Several tasks for each thread, if there are enough columns, and the same number for all, if that is nearly as many.
   void choose_tasks() {
     const int64_t rows = (packs_a_ ? kPackedRows : kRows) * int64_t(sizeof(float)) / size_;
     row_tasks_ = gemm_pieces(p_.rows, rows);
-    column_tasks_ = gemm_pieces(p_.columns, kColumns);
+    column_tasks_ = gemm_pieces(p_.columns, packs_a_ ? kPackedColumns : kColumns);
     if (threads_ == 1) return;
     const int64_t most_columns = std::max<int64_t>(panels_ / kLeastPanels, 1);
     const int64_t most_rows = std::max(row_tasks_, p_.rows / kLeastRows);
