@@ -1,16 +1,24 @@
 // Products that no library computes fast on this CPU, in a wider dtype: rounded, or wrapped, once at the end.
 #pragma once
+#include <ATen/core/dispatch/Dispatcher.h>
+
 #include "common.h"
 
 namespace rusttorch {
+
+// What torch's operator of this name, without arguments, says of this CPU; false in a torch without oneDNN.
+inline bool onednn_says(const char* name) {
+  const auto found = c10::Dispatcher::singleton().findSchema({name, ""});
+  return found && found->typed<bool()>().call();
+}
 
 // The dtype that a product of `type` is computed in; `type` itself where it is computed as it is.
 inline at::ScalarType product_type(at::ScalarType type) {
 #if defined(__x86_64__)
   // oneDNN leaves bfloat16 without AVX-512 and float16 without AVX512-FP16 to plain loops: 2.4 to 3 s for 1024 x 1024 x
   // 1024 on 2 cores of a Zen 3 or a Zen 4, 0.1 or 0.05 s where both are contiguous along k; as float32 0.02 or 0.01 s.
-  static const bool has_bfloat16 = __builtin_cpu_supports("avx512bw");
-  static const bool has_float16 = has_bfloat16 && __builtin_cpu_supports("avx512fp16");
+  static const bool has_bfloat16 = onednn_says("mkldnn::_is_mkldnn_bf16_supported");
+  static const bool has_float16 = onednn_says("mkldnn::_is_mkldnn_fp16_supported");
   if ((!has_bfloat16 && type == at::kBFloat16) || (!has_float16 && type == at::kHalf)) return at::kFloat;
 #endif
   return type == at::kChar ? at::kInt : type;  // exact: int32 wraps to the same byte
