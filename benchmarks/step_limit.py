@@ -24,6 +24,7 @@ RESULT_ONLY = (
     "aten::embedding", "aten::embedding_dense_backward", "aten::index_select", "aten::gather", "aten::nll_loss_forward",
     "aten::nll_loss_backward",
 )  # fmt: skip
+OVERWRITING = ("aten::copy_", "aten::zero_", "aten::fill_", "aten::bernoulli_")  # their self is not read
 ALLOCATIONS = ("aten::empty", "aten::empty_like", "aten::new_empty", "aten::empty_strided", "aten::new_empty_strided")
 ATTENTION = "aten::_scaled_dot_product_flash_attention_for_cpu"
 
@@ -56,7 +57,7 @@ class Recorder(TorchDispatchMode):
         given = dict(zip((argument.name for argument in schema.arguments), args, strict=False)) | kwargs
         read, results = tensors_of(given), tensors_of(result)
         changed = [a.name for a in schema.arguments if a.is_write and a.name != "grads"]  # of the optimizer: not really
-        written = tensors_of([given[name] for name in changed]) or results
+        written = tensors_of([given[argument] for argument in changed]) or results
         memory = {tensor.untyped_storage().data_ptr() for tensor in read}
         is_view = not changed and all(tensor.untyped_storage().data_ptr() in memory for tensor in results)
         if name in ALLOCATIONS or is_view:
@@ -69,8 +70,12 @@ class Recorder(TorchDispatchMode):
             )
         elif function.overloadpacket in flop_registry:
             multiply_adds = flop_registry[function.overloadpacket](*args, **kwargs, out_val=result) // 2
-        moved = 0 if name in RESULT_ONLY else _bench_limits.tensor_bytes(*read)
-        self.calls[Call(multiply_adds, moved + _bench_limits.tensor_bytes(*written))] += 1
+        if name in RESULT_ONLY:
+            read = []
+        elif name in OVERWRITING:
+            read = read[1:]
+        moved = _bench_limits.tensor_bytes(*read) + _bench_limits.tensor_bytes(*written)
+        self.calls[Call(multiply_adds, moved)] += 1
         return result
 
 

@@ -86,7 +86,7 @@ inline bool gemm_packs_a(const GemmProblem& p, int dtype) {
   if (p.a_k_stride != 1) return p.rows > 48;
   const int64_t apart = p.a_row_stride * gemm_element_size(dtype);
   if (kernels().gemm_rows[dtype] > kCacheWays) return apart % 4096 == 0 && p.rows >= 64 && p.columns >= 16;
-  if (kernels().float_lanes == 16) return false;
+  if (kernels().float_lanes == 16) return false;  // seven rows: they fit
   return apart % (gemm_element_size(dtype) == 4 ? 4096 : 16384) == 0 && p.rows > 256 && p.columns > 512;
 }
 
