@@ -243,6 +243,36 @@ def test_the_same_bits_on_every_instruction_set():
     assert all(torch.equal(x, y) for other in results for x, y in zip(other, results[0], strict=True))
 
 
+@pytest.fixture
+def only_ours():
+    """No product is left to another library."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("rows", [12, 13, 16, 30, 48, 61, 64, 65])
+@pytest.mark.parametrize("dtype", ACCELERATED, ids=str)
+def test_few_rows_by_a_contiguous_weight(rows, dtype, instruction_set, fast_path, only_ours):
+    """The weight is read as rows and the result turned; the same bits as where it is read by columns."""
+    x, w = (torch.randint(-9, 9, size, dtype=dtype) for size in ((rows, 800), (450, 800)))
+    if dtype.is_floating_point:
+        x, w = torch.randn(rows, 800, dtype=dtype), torch.randn(450, 800, dtype=dtype) / 28
+    by_columns = w.t().contiguous()
+    with fast_path("mm"):
+        found = torchext.mm(x, w.t())
+    assert torch.equal(found, torchext.mm(x, by_columns))
+    if dtype.is_floating_point:
+        bias = torch.randn(450, dtype=dtype)
+        assert torch.equal(torchext.linear(x, w, bias), torchext.linear(x, by_columns.t(), bias))
+        torch.testing.assert_close(
+            torchext.linear_act(x, w, bias, "silu"),
+            torch.nn.functional.silu(torchext.linear(x, w, bias)),
+            rtol=0,
+            atol=1e-6,
+        )
+
+
 @pytest.mark.parametrize("shape", [(48, 30, 20, 25), (2, 200, 210, 190), (300, 3, 4, 5)], ids=str)
 def test_batches(shape, fast_path):
     batch, n, k, m = shape

@@ -10,6 +10,12 @@
 
 namespace rusttorch {
 
+// Memory that the caches fetch.
+struct GemmFetch {
+  const void* at = nullptr;
+  int64_t rows = 0, bytes = 0, stride = 0;  // bytes of each row, and bytes between rows
+};
+
 // One block, strides in elements. b comes in panels of `gemm_width` columns (KernelTable): element (k, j) of panel p is
 // b[p * b_panel_stride + k * b_k_stride + j], so that a matrix with unit column stride is its own panels.
 struct GemmBlock {
@@ -21,12 +27,10 @@ struct GemmBlock {
   void* c;
   int64_t c_stride, c_column_stride;  // columns: 1, but of gemm_dots
   int64_t rows, columns, k;
-  const void* bias;  // [columns], added to the product, or null
-  bool accumulate;   // added to what is in c. Without it c is not read. Not together with a bias
-  bool b_is_padded;  // the last panel has all its columns in memory
-  // What the caches fetch during the first columns: next_rows times next_bytes, next_stride bytes apart.
-  const void* next = nullptr;
-  int64_t next_rows = 0, next_bytes = 0, next_stride = 0;
+  const void* bias;     // [columns], added to the product, or null
+  bool accumulate;      // added to what is in c. Without it c is not read. Not together with a bias
+  bool b_is_padded;     // the last panel has all its columns in memory
+  GemmFetch next = {};  // during the first columns
 };
 
 // Index of a dtype in the rows of KernelTable: kFloat32, kFloat64, then these.

@@ -91,6 +91,35 @@ void gemm_pack(void* packed_, int64_t panel_stride, const void* b_, int64_t k_st
   }
 }
 
+// to[rows][columns], to[i * to_stride + j] = from[j * from_stride + i].
+template <class T>
+void gemm_turn(void* to_, int64_t to_stride, const void* from_, int64_t from_stride, int64_t rows, int64_t columns) {
+  using V = Vec<T>;
+  constexpr int lanes = V::lanes;
+  for (int64_t j = 0; j < columns; j += lanes) {
+    const int64_t width = columns - j < lanes ? columns - j : lanes;
+    for (int64_t i = 0; i < rows; i += lanes) {
+      const int64_t height = rows - i < lanes ? rows - i : lanes;
+      const T* const from = static_cast<const T*>(from_) + j * from_stride + i;
+      T* const to = static_cast<T*>(to_) + i * to_stride + j;
+      V x[lanes];
+#pragma GCC unroll 16
+      for (int q = 0; q < lanes; ++q) {
+        x[q] = q >= width        ? V(T(0))
+               : height == lanes ? V::load(from + q * from_stride)
+                                 : V::load(from + q * from_stride, height);
+      }
+      transpose(x);
+#pragma GCC unroll 16
+      for (int q = 0; q < lanes; ++q) {
+        if (q >= height) continue;
+        if (width == lanes) x[q].store(to + q * to_stride);
+        else x[q].store(to + q * to_stride, width);
+      }
+    }
+  }
+}
+
 // packed: the tiles of gemm_block for these rows, of at most tile_rows rows, [k][pitch] each.
 template <class T, class Element>
 void gemm_pack_rows(void* packed_, const void* a_, int64_t row_stride, int64_t k_stride, int64_t k, int64_t rows,

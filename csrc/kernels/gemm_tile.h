@@ -30,10 +30,13 @@ RUSTTORCH_INLINE Vec<T> multiply_add(Vec<T> a, Vec<T> b, Vec<T> c) {
 // Lines that the caches fetch, row after row, a few at a time.
 struct FetchedLines {
   const char* at = nullptr;
-  int64_t each = 0, in_row = 1, row_lines = 1, row_gap = 0;  // at a time; left of this row, of each row; bytes between
+  int64_t each = 0, left = 0;                      // at a time, in all
+  int64_t in_row = 1, row_lines = 1, row_gap = 0;  // left of this row, of each row; bytes between
 
   RUSTTORCH_INLINE void fetch() {
-    for (int64_t n = each; n > 0; --n) {
+    int64_t n = each < left ? each : left;
+    left -= n;
+    for (; n > 0; --n) {
       __builtin_prefetch(at, 0, 2);
       at += 64;
       if (--in_row == 0) at += row_gap, in_row = row_lines;
@@ -55,14 +58,16 @@ struct GemmOperands {
   FetchedLines next;
 };
 
-// Rows of c fetched at a time.
-inline constexpr int kFetchedRows = 2;
+// Values of k between two fetches, and rows of c fetched at a time.
+inline constexpr int kStretch = 8, kFetchedRows = 2;
 
 // One tile: rows x vectors accumulators. `masked`: the last vector of b is read in part. Between stretches of k, two
 // rows of the next tile of c are fetched, and some lines of what comes after. All at once, before the first value of k,
-// they keep what the loop reads waiting; of the FMA rate, on Zen 4, that over this: (96,384)x(384,50257) by columns
-// 0.80 over 0.85, (50257,96)x(96,384) added to what is there 0.75 over 0.86, 48 x (256,64)x(64,256) 0.77 over 0.85. On
-// its AVX2, no difference.
+// they keep what the loop reads waiting; of the FMA rate, on Zen 4, that over a quarter after each quarter of k:
+// (96,384)x(384,50257) by columns 0.80 over 0.85, (50257,96)x(96,384) added to what is there 0.75 over 0.86, 48 x
+// (256,64)x(64,256) 0.77 over 0.85. The fewer tiles share the lines, the more it matters: quarters over stretches of
+// 8, (7|14,4096)x(4096,4096) 84 over 140 GFLOP/s and 133 over 194; of 16 and 32 values 139 and 118, 183 and 172. On its
+// AVX2, no difference.
 template <class T, int rows, int vectors, bool masked>
 void gemm_tile(const GemmOperands<T>& o) {
   using V = Vec<T>;
@@ -80,17 +85,19 @@ void gemm_tile(const GemmOperands<T>& o) {
   }
   const T* next_c = o.next_c;
   FetchedLines next = o.next;
-  constexpr int steps = (rows + kFetchedRows - 1) / kFetchedRows;
-  const int64_t step = (o.k + steps - 1) / steps;
-  for (int64_t left = o.k; left > 0; left -= step) {
+  int c_rows = rows;
+  for (int64_t left = o.k; left > 0; left -= kStretch) {
+    if (c_rows > 0) {
 #pragma GCC unroll 4
-    for (int i = 0; i < kFetchedRows; ++i) {
+      for (int i = 0; i < kFetchedRows; ++i) {
 #pragma GCC unroll 4
-      for (int v = 0; v < vectors; ++v) __builtin_prefetch(next_c + v * lanes, 1);
-      next_c += o.c_row;
+        for (int v = 0; v < vectors; ++v) __builtin_prefetch(next_c + v * lanes, 1);
+        next_c += o.c_row;
+      }
+      c_rows -= kFetchedRows;
     }
     next.fetch();
-    for (int64_t k = left < step ? left : step; k > 0; --k) {
+    for (int64_t k = left < kStretch ? left : kStretch; k > 0; --k) {
       V x[vectors];
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; ++v)
@@ -158,22 +165,21 @@ RUSTTORCH_INLINE void gemm_tile_any(const GemmOperands<T>& o, int64_t count, int
   else gemm_tile_any<T, rows - 1>(o, count, vectors, masked);
 }
 
-// Of block.next: the hardware's own prefetch begins anew at each page and each row.
-inline FetchedLines lines_of_next(const GemmBlock& block) {
-  const bool is_aligned = (reinterpret_cast<uintptr_t>(block.next) | uintptr_t(block.next_stride)) % 64 == 0;
+// The share of a tile of what the caches fetch: the hardware's own prefetch begins anew at each page and each row.
+RUSTTORCH_INLINE FetchedLines share_of_lines(const GemmBlock& block, int64_t tile, int64_t tiles) {
+  const GemmFetch& fetch = block.next;
+  const bool is_aligned = (reinterpret_cast<uintptr_t>(fetch.at) | uintptr_t(fetch.stride)) % 64 == 0;
   FetchedLines lines;
-  lines.row_lines = (block.next_bytes + 63) / 64 + (is_aligned ? 0 : 1);
-  lines.row_gap = block.next_stride - 64 * lines.row_lines;
-  return lines;
-}
-// The share of a tile, in `times` times.
-RUSTTORCH_INLINE void share_lines(FetchedLines& lines, const GemmBlock& block, int64_t tile, int64_t tiles,
-                                  int64_t times) {
-  const int64_t all = block.next_rows * lines.row_lines, begin = all * tile / tiles, end = all * (tile + 1) / tiles;
+  lines.row_lines = (fetch.bytes + 63) / 64 + (is_aligned ? 0 : 1);
+  lines.row_gap = fetch.stride - 64 * lines.row_lines;
+  const int64_t all = fetch.rows * lines.row_lines, begin = all * tile / tiles, end = all * (tile + 1) / tiles;
   const int64_t row = begin / lines.row_lines, line = begin % lines.row_lines;
-  lines.at = static_cast<const char*>(block.next) + row * block.next_stride + 64 * line;
+  const int64_t times = (block.k + kStretch - 1) / kStretch;
+  lines.at = static_cast<const char*>(fetch.at) + row * fetch.stride + 64 * line;
   lines.in_row = lines.row_lines - line;
-  lines.each = (end - begin + times - 1) / times;
+  lines.left = end - begin;
+  lines.each = (lines.left + times - 1) / times;
+  return lines;
 }
 
 template <class T>
@@ -187,12 +193,11 @@ void gemm_block(const GemmBlock& block) {
   o.c_row = block.c_stride;
   o.k = block.k;
   o.accumulate = block.accumulate;
-  if (block.next_rows > 0) o.next = lines_of_next(block);
   for (int64_t strip = 0; strip * width < block.columns; ++strip) {
     const int64_t left = block.columns - strip * width, columns = left < width ? left : width;
     const int vectors = int((columns + lanes - 1) / lanes);
     o.last = columns - (vectors - 1) * lanes;
-    if (strip == 1) o.next.each = 0;
+    if (strip == 1) o.next.left = 0;
     constexpr int each = GemmTile<T>::panel / width;
     o.b = static_cast<const T*>(block.b) + strip / each * block.b_panel_stride + strip % each * width;
     o.bias = block.bias ? static_cast<const T*>(block.bias) + strip * width : nullptr;
@@ -202,7 +207,7 @@ void gemm_block(const GemmBlock& block) {
       o.a = static_cast<const T*>(block.a) + (block.a_tile_stride ? tile * block.a_tile_stride : row * o.a_row);
       o.c = static_cast<T*>(block.c) + row * o.c_row + strip * width;
       o.next_c = tile + 1 < tiles ? o.c + (end - row) * o.c_row : static_cast<T*>(block.c) + (strip + 1) * width;
-      if (strip == 0 && block.next_rows > 0) share_lines(o.next, block, tile, tiles, (end - row + 1) / kFetchedRows);
+      if (strip == 0 && block.next.rows > 0) o.next = share_of_lines(block, tile, tiles);
       gemm_tile_any<T, GemmTile<T>::rows>(o, end - row, vectors, masked);
     }
   }

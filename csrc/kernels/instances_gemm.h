@@ -16,6 +16,7 @@ RUSTTORCH_KERNELS(int64_t)
 
 #define RUSTTORCH_KERNELS(T, Integer)                                                                            \
   RUSTTORCH_INSTANCE void gemm_pack<T>(void*, int64_t, const void*, int64_t, int64_t, int64_t, int64_t);         \
+  RUSTTORCH_INSTANCE void gemm_turn<T>(void*, int64_t, const void*, int64_t, int64_t, int64_t);                  \
   RUSTTORCH_INSTANCE void gemm_pack_rows<T, T>(void*, const void*, int64_t, int64_t, int64_t, int64_t, int64_t); \
   RUSTTORCH_INSTANCE void gemm_pack_rows<T, Integer>(void*, const void*, int64_t, int64_t, int64_t, int64_t, int64_t);
 RUSTTORCH_KERNELS(float, int32_t)

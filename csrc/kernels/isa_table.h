@@ -174,6 +174,7 @@ constexpr KernelTable make_table() {
   table.gemm_dots[index] = gemm_dots<T>;                        \
   table.gemm_pack[index] = gemm_pack<Packed>;                   \
   table.gemm_pack_rows[index] = gemm_pack_rows<Packed, T>;      \
+  table.gemm_turn[index] = gemm_turn<Packed>;                   \
   table.gemm_width[index] = GemmTile<T>::panel;                 \
   table.gemm_rows[index] = GemmTile<T>::rows;                   \
   table.gemm_pitch[index] = GemmTile<T>::pitch;

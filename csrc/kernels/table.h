@@ -104,6 +104,9 @@ using GemmBlockKernel = void (*)(const GemmBlock&);
 // packed: panels of [k][gemm_width], panel_stride apart, from the elements b[i * k_stride + j * column_stride].
 using GemmPackKernel = void (*)(void* packed, int64_t panel_stride, const void* b, int64_t k_stride,
                                 int64_t column_stride, int64_t k, int64_t columns);
+// to[i * to_stride + j] = from[j * from_stride + i]
+using GemmTurnKernel = void (*)(void* to, int64_t to_stride, const void* from, int64_t from_stride, int64_t rows,
+                                int64_t columns);
 // packed: the tiles of `rows` rows, gemm_rows each at most, from the elements a[i * row_stride + j * k_stride].
 using GemmPackRowsKernel = void (*)(void* packed, const void* a, int64_t row_stride, int64_t k_stride, int64_t k,
                                     int64_t rows, int64_t tile_rows);
@@ -178,6 +181,7 @@ struct KernelTable {
   GemmBlockKernel gemm_block[kGemmDtypes], gemm_few_rows[kGemmDtypes], gemm_dots[kGemmDtypes];
   GemmPackKernel gemm_pack[kGemmDtypes];
   GemmPackRowsKernel gemm_pack_rows[kGemmDtypes];
+  GemmTurnKernel gemm_turn[kGemmDtypes];
   int64_t gemm_width[kGemmDtypes];                          // columns of a panel
   int64_t gemm_rows[kGemmDtypes], gemm_pitch[kGemmDtypes];  // most rows of a tile, and what a packed one takes per k
 };

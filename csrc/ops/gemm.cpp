@@ -30,6 +30,16 @@ void run_tasks(const GemmProblem& p, int dtype, int64_t threads) {
   });
 }
 
+void run_swapped(const GemmProblem& p, int dtype, int64_t threads) {
+  SwappedTasks tasks(p, dtype, threads);
+  const Tensor memory = empty_result({tasks.memory_bytes()}, at::kByte);
+  tasks.pack(static_cast<char*>(memory.data_ptr()));
+  if (threads == 1) return tasks.run();
+  at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) tasks.run();
+  });
+}
+
 // Two threads for less work than elsewhere, because a share of a product needs nothing from the others: (64,64)x(64,64)
 // with AVX-512 takes 4.8 us on one and 3.1 on two.
 constexpr double kNanosecondsOfTwo = 5000;
@@ -82,6 +92,7 @@ void run_turned(const GemmProblem& p, int dtype) {
   const int64_t threads = threads_for(compute_cost(multiply_adds, dtype));
   if (threads == 1 && multiply_adds < kPackedProduct) return gemm_serial(p, dtype);
   if (threads > 1 && multiply_adds < kSmallProduct) return run_shares(p, dtype, threads);
+  if (SwappedTasks::suits(p, dtype)) return run_swapped(p, dtype, threads);
   run_tasks(p, dtype, threads);
 }
 

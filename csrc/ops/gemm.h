@@ -1,6 +1,7 @@
 // Products of matrices on all threads: which path a product takes.
 #pragma once
 #include "common.h"
+#include "gemm_swapped.h"
 #include "gemm_tasks.h"
 
 namespace rusttorch {

@@ -7,12 +7,21 @@
 
 namespace rusttorch {
 
-// Most rows of the kernels that read b once, where it is; more for a b that comes from memory, which tiles read in
-// pieces. GFLOP/s over that of tiles, on AVX2, tiles of 6 rows: (12|16,4096)x(4096,4096) 50 over 24, 60 over 37;
-// (16,768)x(768,3072) 73 over 70; (24,768)x(768,3072) 67 over 76. On AVX-512, tiles of 7: (12|16,4096)x(4096,4096) 107
-// over 97, 101 over 129; (10|12|16,768)x(768,3072) 132 over 125, 136 over 130, 143 over 147.
+// Most rows of the kernels that read b once, where it is. AVX2: more for a b that comes from memory. GFLOP/s over that
+// of tiles of 6 rows on Zen 3: (12|16,4096)x(4096,4096) 50 over 24, 60 over 37; (16,768)x(768,3072) 73 over 70;
+// (24,768)x(768,3072) 67 over 76. AVX-512, over tiles of 7 that read b where it is, too: (3|4|7,4096)x(4096,4096) 61
+// over 60, 73 over 93, 88 over 140; (3|4|7,768)x(768,3072) 105 over 112, 119 over 140, 130 over 180.
 inline constexpr int64_t kMostDotRows = 4, kMostFewRows = 8, kMuch = 1 << 20;
-inline int64_t most_few_rows_of_much() { return kernels().float_lanes == 16 ? 12 : 16; }
+inline int64_t most_few_rows(int64_t elements) {
+  if (kernels().float_lanes == 16) return 3;
+  return elements > kMuch ? 2 * kMostFewRows : kMostFewRows;
+}
+// Most rows of a task that read a far b where it is: packing it costs as much as the products with ten rows. GFLOP/s on
+// Zen 4 of that over packed: (16|32|64,768)x(768,3072) 181 over 155, 196 over 188, 206 over 198; (96|256,3072)x(3072,768)
+// 199 over 210, 202 over 220. With AVX2, whose panels have a quarter of the columns, 17 rows 0 to 10 % more, 32 less.
+inline int64_t most_rows_in_place() { return kernels().float_lanes == 16 ? 48 : 0; }
+// Bytes of b that no cache keeps.
+inline constexpr int64_t kUncachedBytes = 16 << 20;
 // Lines of one set of the first-level cache, whose sets repeat every 4 KiB.
 inline constexpr int64_t kCacheWays = 8;
 
@@ -66,14 +75,15 @@ inline int64_t gemm_pieces(int64_t n, int64_t piece) { return (n + piece - 1) / 
 // Blocks of k, all but the last equally long.
 inline int64_t gemm_depth(int64_t k) { return gemm_pieces(k, gemm_pieces(k, kGemmDepth)); }
 
-// How one thread computes: tiles; so few rows that b is read once and not packed (the same bits); dot products of few
-// rows and of columns that are contiguous along k, too (their own order).
-enum class GemmPath { tiles, few_rows, dots };
+// How one thread computes: tiles; so few rows that b is read once and not packed (the same bits), and from memory; dot
+// products of few rows and of columns that are contiguous along k, too (their own order).
+enum class GemmPath { tiles, few_rows, few_far_rows, dots };
 inline GemmPath gemm_path(const GemmProblem& p, int dtype) {
   if (p.rows <= kMostDotRows && p.a_k_stride == 1 && p.b_k_stride == 1) return GemmPath::dots;
-  const int64_t most = p.k * p.columns > kMuch ? most_few_rows_of_much() : kMostFewRows;
-  const bool few = p.rows <= most && p.b_column_stride == 1 && p.c_column_stride == 1;
-  return few ? GemmPath::few_rows : GemmPath::tiles;
+  const int64_t elements = p.k * p.columns;
+  const bool few = p.rows <= most_few_rows(elements) && p.b_column_stride == 1 && p.c_column_stride == 1;
+  if (!few) return GemmPath::tiles;
+  return elements * gemm_element_size(dtype) > kUncachedBytes ? GemmPath::few_far_rows : GemmPath::few_rows;
 }
 
 // a is read where it is if its rows are contiguous, unless its tiles would fall into the same set of the first-level
@@ -122,16 +132,17 @@ inline GemmBlock gemm_block_of(const GemmProblem& p) {
 }
 
 // By tiles. Panels of b are packed on the stack, one at a time, unless they are in its memory as they should be:
-// adjacent columns, and `is_far` does not say that they come from memory. If it does, the next panel is fetched
-// meanwhile. Packed and fetched over read where it is, GFLOP/s on AVX2: (96,50257)x(50257,384) 113 over 95,
+// adjacent columns, and `is_far` does not say that they come from memory, or rows are few. If it does, the next panel is
+// fetched meanwhile. Packed and fetched over read where it is, GFLOP/s on AVX2: (96,50257)x(50257,384) 113 over 95,
 // (64,768)x(768,3072) 94 over 66. `copy`: null, or room for a block of packed rows of a.
 inline void gemm_tiles(const GemmProblem& p, int dtype, bool is_far, void* copy) {
   constexpr int64_t most_width = 256;  // bytes, whatever the dtype
   const KernelTable& table = kernels();
   const int64_t size = gemm_element_size(dtype), width = table.gemm_width[dtype], depth = gemm_depth(p.k);
   const auto at = [size](const void* base, int64_t offset) { return static_cast<const char*>(base) + offset * size; };
-  const bool by_rows = p.b_column_stride == 1, packs = is_far || !by_rows;
-  const int64_t step = packs ? width : p.columns, finished = std::max<int64_t>(kFinishedBytes / (width * size), 1);
+  const bool by_rows = p.b_column_stride == 1, packs = !by_rows || (is_far && p.rows > most_rows_in_place());
+  const int64_t step = packs || is_far ? width : p.columns,
+                finished = std::max<int64_t>(kFinishedBytes / (width * size), 1);
   alignas(64) char packed[kGemmDepth * most_width];
   GemmBlock block = gemm_block_of(p);
   if (packs) block.b_k_stride = width;
@@ -162,10 +173,12 @@ inline void gemm_tiles(const GemmProblem& p, int dtype, bool is_far, void* copy)
         const int64_t next_start = is_last ? start + depth : start, next_column = is_last ? 0 : column + step;
         const int64_t k = std::clamp<int64_t>(p.k - next_start, 0, depth);
         const int64_t columns = std::min(step, p.columns - next_column);
-        block.next = at(p.b, next_start * p.b_k_stride + next_column * p.b_column_stride);
-        block.next_rows = by_rows ? k : k > 0 && p.b_k_stride == 1 ? columns : 0;
-        block.next_bytes = (by_rows ? columns : k) * size;
-        block.next_stride = (by_rows ? p.b_k_stride : p.b_column_stride) * size;
+        block.next = {.at = at(p.b, next_start * p.b_k_stride + next_column * p.b_column_stride),
+                      .rows = by_rows                      ? k
+                              : k > 0 && p.b_k_stride == 1 ? columns
+                                                           : 0,
+                      .bytes = (by_rows ? columns : k) * size,
+                      .stride = (by_rows ? p.b_k_stride : p.b_column_stride) * size};
       }
       table.gemm_block[dtype](block);
       if (start + depth >= p.k && (is_last || (column / step + 1) % finished == 0)) {
@@ -182,6 +195,7 @@ inline void gemm_serial(const GemmProblem& p, int dtype, GemmPath path) {
   const KernelTable& table = kernels();
   const int64_t size = gemm_element_size(dtype), depth = path == GemmPath::dots ? p.k : gemm_depth(p.k);
   GemmBlock block = gemm_block_of(p);
+  block.next.rows = path == GemmPath::few_far_rows ? 1 : 0;
   for (int64_t start = 0; start < p.k; start += depth) {
     block.k = std::min(depth, p.k - start);
     block.a = static_cast<const char*>(p.a) + start * p.a_k_stride * size;

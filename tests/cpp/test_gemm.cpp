@@ -234,6 +234,28 @@ TEST_P(GemmTest, SpecialValuesStayInTheirRowsAndColumns) {
   }
 }
 
+template <class T>
+void check_turn() {
+  for (int64_t rows = 1; rows <= 35; ++rows) {
+    for (int64_t columns = 1; columns <= 35; ++columns) {
+      const int64_t from_stride = rows + 2, to_stride = columns + 3;
+      std::vector<T> from(columns * from_stride), to(rows * to_stride, T(-1));
+      for (size_t i = 0; i < from.size(); ++i) from[i] = T(i);
+      kernels().gemm_turn[index_of<T>](to.data(), to_stride, from.data(), from_stride, rows, columns);
+      for (int64_t i = 0; i < rows; ++i) {
+        for (int64_t j = 0; j < to_stride; ++j) {
+          const T expected = j < columns ? from[j * from_stride + i] : T(-1);  // nothing beyond
+          ASSERT_EQ(to[i * to_stride + j], expected) << rows << "x" << columns;
+        }
+      }
+    }
+  }
+}
+TEST_P(GemmTest, TurnsEverySizeTo35) {
+  check_turn<float>();
+  check_turn<double>();
+}
+
 RUSTTORCH_FOR_EACH_ISA(GemmTest);
 
 }  // namespace

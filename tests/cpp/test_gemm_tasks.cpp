@@ -5,6 +5,7 @@
 #include <random>
 #include <thread>
 
+#include "../../csrc/ops/gemm_swapped.h"
 #include "../../csrc/ops/gemm_tasks.h"
 #include "isa_test.h"
 
@@ -84,11 +85,25 @@ struct Data {
     }
     GemmTasks work(p, dtype, threads);
     std::vector<char> memory(work.memory_bytes());
-    std::vector<std::thread> others;
-    for (int i = 1; i < threads; ++i) others.emplace_back([&] { work.run(memory.data()); });
-    work.run(memory.data());
-    for (std::thread& thread : others) thread.join();
+    on_threads(threads, [&] { work.run(memory.data()); });
     return c;
+  }
+  std::vector<T> run_swapped(int layout, int store, int threads) const {
+    std::vector<T> c(before.size(), T(NAN));
+    GemmProblem p = problem(layout, c);
+    p.bias = store == 2 ? bias.data() : nullptr;
+    SwappedTasks work(p, dtype, threads);
+    std::vector<char> memory(work.memory_bytes());
+    work.pack(memory.data());
+    on_threads(threads, [&] { work.run(); });
+    return c;
+  }
+  template <class Work>
+  static void on_threads(int threads, const Work& work) {
+    std::vector<std::thread> others;
+    for (int i = 1; i < threads; ++i) others.emplace_back(work);
+    work();
+    for (std::thread& thread : others) thread.join();
   }
 };
 
@@ -108,6 +123,11 @@ void check(Size size) {
       const std::vector<T> got = data.run(layout, store, threads);
       ASSERT_TRUE(got == expected) << size.rows << "x" << size.k << "x" << size.columns << " layout " << layout
                                    << " store " << store << " threads " << threads;
+    }
+    if (store == 1 || !(layout & 2) || size.rows > SwappedTasks::kRows) continue;
+    for (const int threads : {1, 3}) {
+      ASSERT_TRUE(data.run_swapped(layout, store, threads) == expected)
+          << size.rows << "x" << size.k << "x" << size.columns << " swapped, store " << store << " threads " << threads;
     }
   }
 }

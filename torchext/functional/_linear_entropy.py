@@ -27,7 +27,7 @@ __all__ = ["linear_cross_entropy"]
 # products of matrices. Every chunk reads both matrices once more and reads and writes the gradient of the weight.
 _PART = 1 / 10.25
 _PACKED = 2816  # bytes for each row of a chunk, of two threads: csrc/ops/gemm_tasks.h. More would make other chunks.
-_TILE = 16
+_TILE = 14
 _SMALLEST_CHUNK = 32
 # Bytes of logits from which on chunks are made. Below, memory is no concern, and whole products are faster.
 _WORTHWHILE = 64 << 20
@@ -56,10 +56,7 @@ class _Chunked(torch.autograd.Function):
         rows, classes = input.shape[0], linear_weight.shape[0]
         chunk = _chunk_rows(rows, classes * input.element_size())
         needs = ctx.needs_input_grad[:2] + ctx.needs_input_grad[3:4]
-        grads = [
-            torch.empty_like(tensor) if wanted and tensor is not None else None
-            for tensor, wanted in zip((input, linear_weight, linear_bias), needs, strict=True)
-        ]
+        grads: list[Tensor | None] = [torch.empty_like(input) if needs[0] else None, None, None]
         kept = target != ignore_index
         if reduction == "sum":
             divisor = 1.0
@@ -84,11 +81,14 @@ class _Chunked(torch.autograd.Function):
             )
             if grads[0] is not None:
                 matrix_product(logits, linear_weight, out=grads[0][start : start + chunk])
-            if grads[1] is not None:
-                sum_product(grads[1], logits.t(), x, beta=int(start > 0), out=grads[1])
-            if grads[2] is not None:
+            if needs[1]:  # made by a product, its memory is pooled: 19 ms of page faults for (50257, 384)
+                if grads[1] is None:
+                    grads[1] = matrix_product(logits.t(), x)
+                else:
+                    sum_product(grads[1], logits.t(), x, out=grads[1])
+            if needs[2]:
                 sums = reductions.sum(logits, 0)
-                grads[2] = grads[2].add_(sums) if start else sums
+                grads[2] = sums if grads[2] is None else grads[2].add_(sums)
         ctx.save_for_backward(input, linear_weight, target, linear_bias, weight)
         ctx.grads = grads
         ctx.arguments = {
