@@ -51,17 +51,17 @@ int machine_lanes() {
   }
 }
 
-// Three arrays of n floats on huge pages, touched before use; rounded up to 64 bytes so that streaming stores align.
+// Three arrays of n floats, on huge pages if they are wanted, touched before use; rounded up to 64 bytes so that streaming stores align.
 class Arrays {
  public:
-  explicit Arrays(int64_t n)
+  Arrays(int64_t n, [[maybe_unused]] bool wants_huge_pages)
       : stride_((n + 15) / 16 * 16 + 400) {  // not a multiple of 4 KiB: the arrays start in different cache sets
     const size_t huge = size_t{2} << 20;
     bytes_ = (static_cast<size_t>(stride_) * 3 * sizeof(float) + huge - 1) / huge * huge;
     base_ = static_cast<float*>(std::aligned_alloc(huge, bytes_));
     if (base_ == nullptr) throw std::runtime_error("limits_triad(): out of memory");
 #if defined(__linux__)
-    madvise(base_, bytes_, MADV_HUGEPAGE);  // only advice: without huge pages the limit is a little lower
+    if (wants_huge_pages) madvise(base_, bytes_, MADV_HUGEPAGE);  // only advice
 #endif
     std::fill_n(base_, stride_ * 3, 1.0f);
   }
@@ -258,7 +258,7 @@ double limits_triad(int64_t n_floats, int64_t threads, bool streaming, int64_t r
   checked_threads(threads);
   const int64_t share = std::max<int64_t>(64, n_floats / threads / 64 * 64);  // elements of one thread
   if (n_floats < 1 || repeats < 1) throw std::invalid_argument("limits_triad(): expected n_floats and repeats above 0");
-  Arrays arrays(share * threads);
+  Arrays arrays(share * threads, true);
   Triad triad = triad_function(streaming);
   double seconds = best_seconds_per_pass(threads, 1e-3, repeats, [&](int64_t thread, int64_t passes) {
     const int64_t first = thread * share;
@@ -275,7 +275,7 @@ double limits_read(int64_t n_floats, int64_t threads, int64_t streams, int64_t r
     throw std::invalid_argument("limits_read(): expected n_floats, streams and repeats above 0");
   }
   const int64_t multiple = 64 * streams, share = std::max(multiple, n_floats / threads / multiple * multiple);
-  Arrays arrays(share * threads);
+  Arrays arrays(share * threads, false);
   std::atomic<double> sink{0};  // keeps the loops alive
   const Read read = read_function();
   double seconds = best_seconds_per_pass(threads, 1e-3, repeats, [&](int64_t thread, int64_t passes) {
