@@ -1,7 +1,7 @@
 // A product of matrices, cut into tasks for the caches and shared out to threads. Torch-free: the caller brings the
 // threads and the memory.
 //
-// A task is some rows of a by some columns of b, of which it packs a panel at a time, for itself, while the memory of
+// A task is some rows of a by some columns of b, of which it packs a panel at a time, for itself, unless rows are few, while the memory of
 // the next one is fetched; where a cannot be read where it is, it packs a block of it, too. Threads take tasks from a
 // counter and wait for nobody. Tasks of the same columns follow each other, so that b comes from memory once.
 //

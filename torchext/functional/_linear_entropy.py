@@ -23,19 +23,20 @@ from torchext.functional.products import addmm, linear, mm
 __all__ = ["linear_cross_entropy"]
 
 # Logits exist for one chunk of rows at a time, in one buffer, where their gradient replaces them: with what the
-# products pack, a tenth of all logits, in whole tiles of the products' kernels, but 32 rows or more, so that they stay
+# products pack, a tenth of all logits, in whole tiles of the products' kernels, but 24 rows or more, so that they stay
 # products of matrices. Every chunk reads both matrices once more and reads and writes the gradient of the weight.
 _PART = 1 / 10.25
 _PACKED = 2816  # bytes for each row of a chunk, of two threads: csrc/ops/gemm_tasks.h. More would make other chunks.
-_TILE = 14
-_SMALLEST_CHUNK = 32
+_PACKED_ROWS = 64  # of the input: csrc/ops/gemm_swapped.h
+_TILE = 14  # rows of two, with AVX-512
+_SMALLEST_CHUNK = 24
 # Bytes of logits from which on chunks are made. Below, memory is no concern, and whole products are faster.
 _WORTHWHILE = 64 << 20
 
 
-def _chunk_rows(rows: int, row_bytes: int) -> int:
+def _chunk_rows(rows: int, row_bytes: int, input_row_bytes: int) -> int:
     """Rows of a chunk, of `rows` rows of logits."""
-    most = int(rows * row_bytes * _PART / (row_bytes + _PACKED))
+    most = int((rows * row_bytes * _PART - _PACKED_ROWS * input_row_bytes) / (row_bytes + _PACKED))
     return max(_SMALLEST_CHUNK, most // _TILE * _TILE or most)
 
 
@@ -54,8 +55,10 @@ class _Chunked(torch.autograd.Function):
         weight: Tensor | None, reduction: str, ignore_index: int, label_smoothing: float,
     ) -> Tensor:  # fmt: skip
         rows, classes = input.shape[0], linear_weight.shape[0]
-        chunk = _chunk_rows(rows, classes * input.element_size())
+        chunk = _chunk_rows(rows, classes * input.element_size(), input.shape[1] * input.element_size())
         needs = ctx.needs_input_grad[:2] + ctx.needs_input_grad[3:4]
+        # The weight's gradient gets the weight's strides, as autograd wants it: no copy later.
+        is_turned = not linear_weight.is_contiguous() and linear_weight.t().is_contiguous()
         grads: list[Tensor | None] = [torch.empty_like(input) if needs[0] else None, None, None]
         kept = target != ignore_index
         if reduction == "sum":
@@ -81,14 +84,18 @@ class _Chunked(torch.autograd.Function):
             )
             if grads[0] is not None:
                 matrix_product(logits, linear_weight, out=grads[0][start : start + chunk])
-            if needs[1]:  # made by a product, its memory is pooled: 19 ms of page faults for (50257, 384)
-                if grads[1] is None:
-                    grads[1] = matrix_product(logits.t(), x)
+            if needs[1]:
+                left, right = (x.t(), logits) if is_turned else (logits.t(), x)
+                if grads[1] is None:  # made by our product its memory is pooled: 19 ms of page faults for (50257, 384)
+                    grads[1] = matrix_product(left, right)
                 else:
-                    sum_product(grads[1], logits.t(), x, out=grads[1])
+                    sum_product(grads[1], left, right, out=grads[1])
+                del left, right  # they hold the logits
             if needs[2]:
                 sums = reductions.sum(logits, 0)
                 grads[2] = sums if grads[2] is None else grads[2].add_(sums)
+        if is_turned and grads[1] is not None:
+            grads[1] = grads[1].t()
         ctx.save_for_backward(input, linear_weight, target, linear_bias, weight)
         ctx.grads = grads
         ctx.arguments = {
