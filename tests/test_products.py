@@ -263,6 +263,8 @@ def test_few_rows_by_a_contiguous_weight(rows, dtype, instruction_set, fast_path
     with fast_path("mm"):
         found = torchext.mm(x, w.t())
     assert torch.equal(found, torchext.mm(x, by_columns))
+    assert torch.equal(found, torchext.mm(x.t().contiguous().t(), w.t()))
+    assert torch.equal(found, torchext.mm(x, w.t(), out=torch.empty_like(found)))
     if dtype.is_floating_point:
         bias = torch.randn(450, dtype=dtype)
         assert torch.equal(torchext.linear(x, w, bias), torchext.linear(x, by_columns.t(), bias))

@@ -27,10 +27,11 @@ struct GemmBlock {
   void* c;
   int64_t c_stride, c_column_stride;  // columns: 1, but of gemm_dots
   int64_t rows, columns, k;
-  const void* bias;     // [columns], added to the product, or null
-  bool accumulate;      // added to what is in c. Without it c is not read. Not together with a bias
-  bool b_is_padded;     // the last panel has all its columns in memory
-  GemmFetch next = {};  // during the first columns
+  const void* bias;       // [columns], added to the product, or null
+  bool accumulate;        // added to what is in c. Without it c is not read. Not together with a bias
+  bool b_is_padded;       // the last panel has all its columns in memory
+  GemmFetch next = {};    // during the first columns
+  bool b_is_far = false;  // b comes from memory: gemm_few_rows fetches its rows ahead
 };
 
 // Index of a dtype in the rows of KernelTable: kFloat32, kFloat64, then these.

@@ -68,10 +68,10 @@ RUSTTORCH_INLINE void gemm_few_rows_of(const GemmBlock& block) {
   }
 }
 
-// As gemm_block, the same bits, for a b with unit column stride that nobody has packed. With something to fetch, b is far.
+// As gemm_block, the same bits, for a b with unit column stride that nobody has packed.
 template <class T>
 void gemm_few_rows(const GemmBlock& block) {
-  if (block.next.rows > 0) gemm_few_rows_of<T, true>(block);
+  if (block.b_is_far) gemm_few_rows_of<T, true>(block);
   else gemm_few_rows_of<T, false>(block);
 }
 

@@ -91,31 +91,23 @@ void gemm_pack(void* packed_, int64_t panel_stride, const void* b_, int64_t k_st
   }
 }
 
-// to[rows][columns], to[i * to_stride + j] = from[j * from_stride + i].
+// to[rows][columns], to[i * to_stride + j] = from[j * from_stride + i]. Packing, but for the last columns, beyond which
+// nothing may be written.
 template <class T>
 void gemm_turn(void* to_, int64_t to_stride, const void* from_, int64_t from_stride, int64_t rows, int64_t columns) {
   using V = Vec<T>;
   constexpr int lanes = V::lanes;
-  for (int64_t j = 0; j < columns; j += lanes) {
-    const int64_t width = columns - j < lanes ? columns - j : lanes;
-    for (int64_t i = 0; i < rows; i += lanes) {
-      const int64_t height = rows - i < lanes ? rows - i : lanes;
-      const T* const from = static_cast<const T*>(from_) + j * from_stride + i;
-      T* const to = static_cast<T*>(to_) + i * to_stride + j;
-      V x[lanes];
-#pragma GCC unroll 16
-      for (int q = 0; q < lanes; ++q) {
-        x[q] = q >= width        ? V(T(0))
-               : height == lanes ? V::load(from + q * from_stride)
-                                 : V::load(from + q * from_stride, height);
-      }
-      transpose(x);
-#pragma GCC unroll 16
-      for (int q = 0; q < lanes; ++q) {
-        if (q >= height) continue;
-        if (width == lanes) x[q].store(to + q * to_stride);
-        else x[q].store(to + q * to_stride, width);
-      }
+  T* const to = static_cast<T*>(to_);
+  const T* const from = static_cast<const T*>(from_);
+  int64_t j = 0;
+  for (; j + lanes <= columns; j += lanes)
+    pack_transposed<T, lanes>(to + j, to_stride, from + j * from_stride, from_stride, rows, lanes);
+  for (int64_t i = 0; j < columns && i < rows; i += lanes) {
+    const int64_t height = rows - i < lanes ? rows - i : lanes;
+    T square[lanes * lanes];
+    pack_transposed<T, lanes>(square, lanes, from + j * from_stride + i, from_stride, height, columns - j);
+    for (int64_t q = 0; q < height; ++q) {
+      V::load(square + q * lanes).store(to + (i + q) * to_stride + j, columns - j);
     }
   }
 }

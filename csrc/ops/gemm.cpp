@@ -18,26 +18,28 @@ constexpr double kSmallProduct = 4 << 20;
 // Multiply-adds from which a thread packs: 100^3.
 constexpr double kPackedProduct = 1 << 20;
 
-// On `threads` threads, of which this is one.
+// work() on `threads` threads, of which this is one.
+template <class Work>
+void on_threads(int64_t threads, const Work& work) {
+  if (threads == 1) return work();
+  at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) work();
+  });
+}
+
 void run_tasks(const GemmProblem& p, int dtype, int64_t threads) {
   GemmTasks tasks(p, dtype, threads);
   Tensor memory;
   if (tasks.memory_bytes() > 0) memory = empty_result({tasks.memory_bytes()}, at::kByte);
   char* const data = memory.defined() ? static_cast<char*>(memory.data_ptr()) : nullptr;
-  if (threads == 1) return tasks.run(data);
-  at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) tasks.run(data);
-  });
+  on_threads(threads, [&] { tasks.run(data); });
 }
 
 void run_swapped(const GemmProblem& p, int dtype, int64_t threads) {
   SwappedTasks tasks(p, dtype, threads);
   const Tensor memory = empty_result({tasks.memory_bytes()}, at::kByte);
   tasks.pack(static_cast<char*>(memory.data_ptr()));
-  if (threads == 1) return tasks.run();
-  at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) tasks.run();
-  });
+  on_threads(threads, [&] { tasks.run(); });
 }
 
 // Two threads for less work than elsewhere, because a share of a product needs nothing from the others: (64,64)x(64,64)

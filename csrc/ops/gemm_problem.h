@@ -17,8 +17,9 @@ inline int64_t most_few_rows(int64_t elements) {
   return elements > kMuch ? 2 * kMostFewRows : kMostFewRows;
 }
 // Most rows of a task that read a far b where it is: packing it costs as much as the products with ten rows. GFLOP/s on
-// Zen 4 of that over packed: (16|32|64,768)x(768,3072) 181 over 155, 196 over 188, 206 over 198; (96|256,3072)x(3072,768)
-// 199 over 210, 202 over 220. With AVX2, whose panels have a quarter of the columns, 17 rows 0 to 10 % more, 32 less.
+// Zen 4 of that over packed: (16|32|64,768)x(768,3072) 181 over 155, 196 over 188, 206 over 198;
+// (96|256,3072)x(3072,768) 199 over 210, 202 over 220. With AVX2, whose panels have a quarter of the columns, 17 rows 0
+// to 10 % more, 32 less.
 inline int64_t most_rows_in_place() { return kernels().float_lanes == 16 ? 48 : 0; }
 // Bytes of b that no cache keeps.
 inline constexpr int64_t kUncachedBytes = 16 << 20;
@@ -135,8 +136,8 @@ inline GemmBlock gemm_block_of(const GemmProblem& p) {
 }
 
 // By tiles. Panels of b are packed on the stack, one at a time, unless they are in its memory as they should be:
-// adjacent columns, and `is_far` does not say that they come from memory, or rows are few. If it does, the next panel is
-// fetched meanwhile. Packed and fetched over read where it is, GFLOP/s on AVX2: (96,50257)x(50257,384) 113 over 95,
+// adjacent columns, and `is_far` does not say that they come from memory, or rows are few. If it does, the next panel
+// is fetched meanwhile. Packed and fetched over read where it is, GFLOP/s on AVX2: (96,50257)x(50257,384) 113 over 95,
 // (64,768)x(768,3072) 94 over 66. `copy`: null, or room for a block of packed rows of a.
 inline void gemm_tiles(const GemmProblem& p, int dtype, bool is_far, void* copy) {
   constexpr int64_t most_width = 256;  // bytes, whatever the dtype
@@ -144,8 +145,8 @@ inline void gemm_tiles(const GemmProblem& p, int dtype, bool is_far, void* copy)
   const int64_t size = gemm_element_size(dtype), width = table.gemm_width[dtype], depth = gemm_depth(p.k);
   const auto at = [size](const void* base, int64_t offset) { return static_cast<const char*>(base) + offset * size; };
   const bool by_rows = p.b_column_stride == 1, packs = !by_rows || (is_far && p.rows > most_rows_in_place());
-  const int64_t step = packs || is_far ? width : p.columns,
-                finished = std::max<int64_t>(kFinishedBytes / (width * size), 1);
+  const int64_t step = packs || is_far ? width : p.columns;
+  const int64_t finished = std::max<int64_t>(kFinishedBytes / (width * size), 1);
   alignas(64) char packed[kGemmDepth * most_width];
   GemmBlock block = gemm_block_of(p);
   if (packs) block.b_k_stride = width;
@@ -176,12 +177,9 @@ inline void gemm_tiles(const GemmProblem& p, int dtype, bool is_far, void* copy)
         const int64_t next_start = is_last ? start + depth : start, next_column = is_last ? 0 : column + step;
         const int64_t k = std::clamp<int64_t>(p.k - next_start, 0, depth);
         const int64_t columns = std::min(step, p.columns - next_column);
-        block.next = {.at = at(p.b, next_start * p.b_k_stride + next_column * p.b_column_stride),
-                      .rows = by_rows                      ? k
-                              : k > 0 && p.b_k_stride == 1 ? columns
-                                                           : 0,
-                      .bytes = (by_rows ? columns : k) * size,
-                      .stride = (by_rows ? p.b_k_stride : p.b_column_stride) * size};
+        const void* const next = at(p.b, next_start * p.b_k_stride + next_column * p.b_column_stride);
+        if (by_rows) block.next = {next, k, columns * size, p.b_k_stride * size};
+        else if (p.b_k_stride == 1) block.next = {next, k > 0 ? columns : 0, k * size, p.b_column_stride * size};
       }
       table.gemm_block[dtype](block);
       if (start + depth >= p.k && (is_last || (column / step + 1) % finished == 0)) {
@@ -198,7 +196,7 @@ inline void gemm_serial(const GemmProblem& p, int dtype, GemmPath path) {
   const KernelTable& table = kernels();
   const int64_t size = gemm_element_size(dtype), depth = path == GemmPath::dots ? p.k : gemm_depth(p.k);
   GemmBlock block = gemm_block_of(p);
-  block.next.rows = path == GemmPath::few_far_rows ? 1 : 0;
+  block.b_is_far = path == GemmPath::few_far_rows;
   for (int64_t start = 0; start < p.k; start += depth) {
     block.k = std::min(depth, p.k - start);
     block.a = static_cast<const char*>(p.a) + start * p.a_k_stride * size;

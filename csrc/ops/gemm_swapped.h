@@ -2,10 +2,10 @@
 //
 // c^T = b^T a^T: the columns of b are read where they are, as rows, and only a is packed, once. By tiles of a, b would
 // be packed for few rows, which costs as much as the products with ten. A thread turns each block of its results.
-// GFLOP/s over that by tiles of a, Zen 4: (16|32|64,768)x(768,3072) by columns 198 over 160, 204 over 183, 212 over 198;
-// 96 rows of 384 values by 1536 and 50257 columns 201 over 210, 189 over 200: the turned results cost more than packing
-// spares. Wasted lanes count: 5, 8, 12 and 24 rows 64 over 91, 100 over 130, 145 over 144, 154 over 175; with AVX2 5, 6 and
-// 21 rows 0.87, 0.95 and 0.93 of tiles, 8 and 16 more than them.
+// GFLOP/s over that by tiles of a, Zen 4: (16|32|64,768)x(768,3072) by columns 198 over 160, 204 over 183, 212 over
+// 198; 96 rows of 384 values by 1536 and 50257 columns 201 over 210, 189 over 200: the turned results cost more than
+// packing spares. Wasted lanes count: 5, 8, 12 and 24 rows 64 over 91, 100 over 130, 145 over 144, 154 over 175; with
+// AVX2 5, 6 and 21 rows 0.87, 0.95 and 0.93 of tiles, 8 and 16 more than them.
 #pragma once
 #include <algorithm>
 #include <atomic>

@@ -1,9 +1,10 @@
 // A product of matrices, cut into tasks for the caches and shared out to threads. Torch-free: the caller brings the
 // threads and the memory.
 //
-// A task is some rows of a by some columns of b, of which it packs a panel at a time, for itself, unless rows are few, while the memory of
-// the next one is fetched; where a cannot be read where it is, it packs a block of it, too. Threads take tasks from a
-// counter and wait for nobody. Tasks of the same columns follow each other, so that b comes from memory once.
+// A task is some rows of a by some columns of b, of which it packs a panel at a time, for itself, unless rows are few,
+// while the memory of the next one is fetched; where a cannot be read where it is, it packs a block of it, too. Threads
+// take tasks from a counter and wait for nobody. Tasks of the same columns follow each other, so that b comes from
+// memory once.
 //
 // Panels of b packed once for all threads, which wait for each other, over this, of the FMA rate on 2 Zen 3 cores:
 // (1024,1536)x(1536,384) by columns 0.76 over 0.83, (1024,384)x(384,32000) by columns 0.75 over 0.89,

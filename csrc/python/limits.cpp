@@ -51,7 +51,8 @@ int machine_lanes() {
   }
 }
 
-// Three arrays of n floats, on huge pages if they are wanted, touched before use; rounded up to 64 bytes so that streaming stores align.
+// Three arrays of n floats, on huge pages if they are wanted, touched before use; rounded up to 64 bytes so that
+// streaming stores align.
 class Arrays {
  public:
   Arrays(int64_t n, [[maybe_unused]] bool wants_huge_pages)

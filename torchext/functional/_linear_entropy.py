@@ -27,7 +27,7 @@ __all__ = ["linear_cross_entropy"]
 # products of matrices. Every chunk reads both matrices once more and reads and writes the gradient of the weight.
 _PART = 1 / 10.25
 _PACKED = 2816  # bytes for each row of a chunk, of two threads: csrc/ops/gemm_tasks.h. More would make other chunks.
-_PACKED_ROWS = 64  # of the input: csrc/ops/gemm_swapped.h
+_PACKED_ROWS = 64  # of the input, where chunks are as small: csrc/ops/gemm_swapped.h
 _TILE = 14  # rows of two, with AVX-512
 _SMALLEST_CHUNK = 24
 # Bytes of logits from which on chunks are made. Below, memory is no concern, and whole products are faster.
