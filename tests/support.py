@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple
@@ -130,6 +131,17 @@ def taken(point: str, reason: str = "taken") -> int:
 
 def all_taken() -> int:
     return sum(counts["taken"] for counts in _C.counters().values())
+
+
+@contextmanager
+def streaming_above(limit: int) -> Iterator[None]:
+    """What moves more than `limit` bytes goes around the caches, and what reads half of them is read as from memory."""
+    usual = _C.memory.streaming_threshold()
+    _C.memory.set_streaming_threshold(limit)
+    try:
+        yield
+    finally:
+        _C.memory.set_streaming_threshold(usual)
 
 
 def fused(a: float, b: float, c: float, dtype: torch.dtype) -> float:

@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
-from support import FLOATING, assert_same_bits, outcome, taken
+from support import FLOATING, assert_same_bits, outcome, streaming_above, taken
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call, grad, vmap
 
@@ -224,12 +224,8 @@ def test_streamed_gradient():
         x, target = problem(shape)
         for kwargs in keywords(shape, target):
             plain = run(torchext.cross_entropy, x, target, **kwargs)
-            before = torchext._C.memory.streaming_threshold()
-            torchext._C.memory.set_streaming_threshold(0)
-            try:
+            with streaming_above(0):
                 streamed = run(torchext.cross_entropy, x, target, **kwargs)
-            finally:
-                torchext._C.memory.set_streaming_threshold(before)
             assert torch.equal(plain[1], streamed[1])
 
 

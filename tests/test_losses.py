@@ -19,6 +19,7 @@ from support import (
     assert_tables_agree,
     assert_units,
     row_named,
+    streaming_above,
     taken,
 )  # fmt: skip
 
@@ -264,11 +265,10 @@ def test_streamed(name, dtype, reduction):
     threshold = torchext._C.memory.streaming_threshold()
     found = []
     for limit in (threshold, 0):
-        torchext._C.memory.set_streaming_threshold(limit)
-        leaf = x[1:].detach().requires_grad_()
-        result = row_named(name).function(leaf, y[1:], reduction=reduction)
-        found.append((result.detach(), torch.autograd.grad(result, leaf, torch.ones_like(result))[0]))
-        torchext._C.memory.set_streaming_threshold(threshold)
+        with streaming_above(limit):
+            leaf = x[1:].detach().requires_grad_()
+            result = row_named(name).function(leaf, y[1:], reduction=reduction)
+            found.append((result.detach(), torch.autograd.grad(result, leaf, torch.ones_like(result))[0]))
     for streamed, plain in zip(*found, strict=True):
         assert_same_bits(streamed, plain)
 

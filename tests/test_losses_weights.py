@@ -16,6 +16,7 @@ from support import (
     assert_units,
     outcome,
     row_named,
+    streaming_above,
     taken,
 )  # fmt: skip
 from test_losses import NAMES, PARAMETERS, bound_of, data, every_dtype, every_reduction
@@ -165,10 +166,8 @@ def test_same_bits(name, argument, dtype, reduction):
     for isa, (result, grad) in tables.items():
         assert_tables_agree(name, isa, result, tables["scalar"][0])
         assert_same_bits(grad, tables["scalar"][1])
-    threshold = torchext._C.memory.streaming_threshold()
-    torchext._C.memory.set_streaming_threshold(0)
-    found.append(gradient(row_named(name).function, x, y, **kwargs))
-    torchext._C.memory.set_streaming_threshold(threshold)
+    with streaming_above(0):
+        found.append(gradient(row_named(name).function, x, y, **kwargs))
     for result, grad in found:
         assert_same_bits(result, expected[0])
         assert_same_bits(grad, expected[1])

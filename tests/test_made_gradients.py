@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 import torch.nn.functional as F
-from support import assert_same_bits, outcome, taken
+from support import assert_same_bits, outcome, streaming_above, taken
 from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
@@ -43,13 +43,10 @@ def check_bits(function, x, other, options, point):
     torch.testing.assert_close(differentiable.detach(), made)
     usual = torchext._C.memory.streaming_threshold()
     for threshold, threads in ((0, 2), (usual, 1)):
-        torchext._C.memory.set_streaming_threshold(threshold)
         torch.set_num_threads(threads)
-        try:
+        with streaming_above(threshold):
             again = function(x, other, **options)
-        finally:
-            torchext._C.memory.set_streaming_threshold(usual)
-            torch.set_num_threads(2)
+        torch.set_num_threads(2)
         assert_same_bits(again.detach(), loss.detach())
         assert_same_bits(torch.autograd.grad(again, x)[0], made)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from support import DTYPES, ROWS, row_named
+from support import DTYPES, ROWS, row_named, streaming_above
 
 import torchext
 from torchext import memory
@@ -257,10 +257,8 @@ STREAMED = {
 @pytest.fixture
 def streaming() -> Iterator[None]:
     """Every result is written around the caches, however small."""
-    threshold = torchext._C.memory.streaming_threshold()
-    torchext._C.memory.set_streaming_threshold(0)
-    yield
-    torchext._C.memory.set_streaming_threshold(threshold)
+    with streaming_above(0):
+        yield
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

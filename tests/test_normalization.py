@@ -7,7 +7,16 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from support import FLOATING, NORMALIZATIONS, assert_same_bits, assert_same_form, outcome, row_named, taken
+from support import (
+    FLOATING,
+    NORMALIZATIONS,
+    assert_same_bits,
+    assert_same_form,
+    outcome,
+    row_named,
+    streaming_above,
+    taken,
+)
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -15,7 +24,6 @@ from torch.utils.checkpoint import checkpoint
 
 import torchext
 
-memory = torchext._C.memory
 names = pytest.mark.parametrize("name", NORMALIZATIONS)
 dtypes = pytest.mark.parametrize("dtype", FLOATING, ids=str)
 SHAPES = [(1, 1), (3, 7), (5, 64), (130, 50), (64, 384), (33, 1000), (2, 3, 4, 40), (1030, 17), (4, 5000)]
@@ -113,12 +121,8 @@ def test_streamed_results(name, shape):
     row, inputs = row_named(name), inputs_of(name, shape, dtype=torch.float32)
     grad = torch.randn(shape)
     expected = (row.function(*inputs), *gradients(row.function, inputs, grad))
-    threshold = memory.streaming_threshold()
-    memory.set_streaming_threshold(0)
-    try:
+    with streaming_above(0):
         found = (row.function(*inputs), *gradients(row.function, inputs, grad))
-    finally:
-        memory.set_streaming_threshold(threshold)
     for mine, first in zip(found, expected, strict=True):
         assert_same_bits(mine.detach(), first.detach())
 

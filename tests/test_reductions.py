@@ -7,7 +7,18 @@ import hashlib
 
 import pytest
 import torch
-from support import FLOATING, OTHER_DTYPES, REDUCTIONS, Sample, assert_same_form, outcome, row_named, samples, taken
+from support import (
+    FLOATING,
+    OTHER_DTYPES,
+    REDUCTIONS,
+    Sample,
+    assert_same_form,
+    outcome,
+    row_named,
+    samples,
+    streaming_above,
+    taken,
+)
 from torch import Tensor
 
 import torchext
@@ -160,6 +171,19 @@ def test_sizes_that_are_shared_by_threads(name, shape, fast_path):
         assert compare(name, Sample((x,), {}))
 
 
+@pytest.mark.parametrize("shape", [(3, 530_001), (9, 700), (70, 1027)])
+@pytest.mark.parametrize("name", NAMES)
+def test_inputs_from_memory(name, shape, fast_path):
+    """Those are read at several places at once; rows that are long enough, by all threads."""
+    x = torch.randint(-3, 4, shape) + torch.randn(shape) * (torch.rand(shape) > 0.5)  # with ties
+    with_nans = x.clone()
+    with_nans[::2, 400:][torch.rand(x[::2, 400:].shape) > 0.9] = torch.nan
+    with fast_path(name), streaming_above(0):
+        for y in (x, with_nans, x.bfloat16(), x.double()):
+            assert compare(name, Sample((y,), {}))
+            assert compare(name, Sample((y, 1), {}))
+
+
 def digest(tensor: Tensor) -> str:
     return hashlib.sha256(tensor.reshape(-1).view(torch.uint8).numpy().tobytes()).hexdigest()
 
@@ -184,10 +208,12 @@ def test_same_bits_for_any_number_of_threads(name, shape, dtype):
     x = torch.randn(shape, dtype=dtype)
     function = getattr(torchext, name)
     seen: dict[object, set[str]] = {}
-    for threads in (1, 2, 3, 4, 8):
+    usual = torchext._C.memory.streaming_threshold()
+    for threads, threshold in ((1, usual), (2, usual), (3, usual), (4, usual), (8, usual), (1, 0), (3, 0)):
         torch.set_num_threads(threads)
-        for dim in (None, *range(len(shape)), *([(0, 2)] if len(shape) == 3 else [])):
-            seen.setdefault(dim, set()).add(digest(function(x) if dim is None else function(x, dim)))
+        with streaming_above(threshold):
+            for dim in (None, *range(len(shape)), *([(0, 2)] if len(shape) == 3 else [])):
+                seen.setdefault(dim, set()).add(digest(function(x) if dim is None else function(x, dim)))
     assert all(len(bits) == 1 for bits in seen.values())
 
 

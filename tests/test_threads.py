@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import NAMES, ROWS, row_named
+from support import NAMES, ROWS, row_named, streaming_above
 from test_package import python, succeeded
 
 import torchext
@@ -86,15 +86,17 @@ def forward_and_backward(row, case) -> list[bytes]:
 @pytest.mark.parametrize("dtype", (torch.float32, torch.float64, torch.bfloat16), ids=str)
 @pytest.mark.parametrize("name", NAMES)
 def test_same_bits_for_any_number_of_threads(name, dtype, instruction_set):
-    """300 001 elements: enough to be split, and no boundary falls on a whole vector."""
+    """300 001 elements: enough to be split, no boundary falls on a whole vector. Also as if they came from memory."""
     row = row_named(name)
+    usual = torchext._C.memory.streaming_threshold()
     for case in row.bench_inputs(300_001, dtype):
         expected = None
-        for threads in (1, 2, 3):
+        for threads, threshold in ((1, usual), (2, usual), (3, usual), (1, 0), (2, 0)):
             torch.set_num_threads(threads)
-            found = forward_and_backward(row, case)
+            with streaming_above(threshold):
+                found = forward_and_backward(row, case)
             expected = expected or found
-            assert found == expected, (case.label, threads)
+            assert found == expected, (case.label, threads, threshold)
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])

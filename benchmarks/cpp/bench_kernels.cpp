@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dispatch.h"
+#include "summation.h"
 
 namespace rusttorch {
 namespace {
@@ -95,9 +96,9 @@ void add_all(const std::string& isa, int64_t n) {
     });                                                                                                              \
     add({isa, #name "_sum" + ending, dtype, n}, 2,                                                                   \
         [=](const KernelTable& table, void*, const void* a, const void* b) {                                         \
-          double sum;                                                                                                \
-          table.name##_sum[dtype](&sum, inputs(a, b, weighted), n, parameters);                                      \
-          benchmark::DoNotOptimize(sum);                                                                             \
+          std::vector<double> sums(n / kSumPiece<double> + 1);                                                       \
+          table.name##_sum[dtype](sums.data(), inputs(a, b, weighted), n, false, parameters);                        \
+          benchmark::DoNotOptimize(sums.data());                                                                     \
         });                                                                                                          \
     add({isa, #name "_backward" + ending, dtype, n}, 3,                                                              \
         [=](const KernelTable& table, void* out, const void* a, const void* b) {                                     \

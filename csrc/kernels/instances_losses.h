@@ -4,9 +4,9 @@
 
 namespace rusttorch::RUSTTORCH_ISA {
 
-#define RUSTTORCH_KERNELS(T, Functor)                                                                   \
-  RUSTTORCH_INSTANCE bool loss_map<T, Functor>(void*, const LossInputs&, int64_t, const Parameters&);   \
-  RUSTTORCH_INSTANCE bool loss_sum<T, Functor>(double*, const LossInputs&, int64_t, const Parameters&); \
+#define RUSTTORCH_KERNELS(T, Functor)                                                                         \
+  RUSTTORCH_INSTANCE bool loss_map<T, Functor>(void*, const LossInputs&, int64_t, const Parameters&);         \
+  RUSTTORCH_INSTANCE bool loss_sum<T, Functor>(double*, const LossInputs&, int64_t, bool, const Parameters&); \
   RUSTTORCH_INSTANCE void loss_backward<T, Functor>(void*, const void*, const LossInputs&, int64_t, const Parameters&);
 #define RUSTTORCH_ROW(name, Functor)   \
   RUSTTORCH_KERNELS(float, Functor)    \

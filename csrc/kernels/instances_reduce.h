@@ -5,7 +5,7 @@
 namespace rusttorch::RUSTTORCH_ISA {
 
 #define RUSTTORCH_KERNELS(T)                                                                                  \
-  RUSTTORCH_INSTANCE void sum_rows<T>(double*, const void*, int64_t, int64_t);                                \
+  RUSTTORCH_INSTANCE void sum_rows<T>(double*, const void*, int64_t, int64_t, bool);                          \
   RUSTTORCH_INSTANCE void sum_columns<T>(double*, const void*, int64_t, int64_t, int64_t);                    \
   RUSTTORCH_INSTANCE double squares_row<T>(const void*, int64_t, double);                                     \
   RUSTTORCH_INSTANCE void squares_columns<T>(double*, const void*, int64_t, int64_t, int64_t, const double*); \
@@ -20,7 +20,7 @@ RUSTTORCH_KERNELS(float16)
 #undef RUSTTORCH_KERNELS
 
 #define RUSTTORCH_KERNELS(T, Functor)                                                                           \
-  RUSTTORCH_INSTANCE void extreme_rows<T, Functor>(void*, int64_t*, const void*, int64_t, int64_t);             \
+  RUSTTORCH_INSTANCE void extreme_rows<T, Functor>(void*, int64_t*, const void*, int64_t, int64_t, bool);       \
   RUSTTORCH_INSTANCE void extreme_columns<T, Functor>(void*, int64_t*, const void*, int64_t, int64_t, int64_t); \
   RUSTTORCH_INSTANCE void extreme_tiny<T, Functor>(void*, int64_t*, const void*, int64_t, int64_t, int64_t);
 #define RUSTTORCH_ROW(name, Functor)   \

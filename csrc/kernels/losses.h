@@ -261,7 +261,7 @@ struct LossBody {
   RUSTTORCH_INLINE void tail(int64_t i, int64_t n) const { operands.losses(i, n).store(out + i, n); }
 };
 
-// What ordered_sum adds. A loss of two zeros need not be zero.
+// What is added. A loss of two zeros need not be zero.
 template <class T, class Operands>
 struct LossTerms {
   using V = Vec<Compute<T>>;
@@ -311,17 +311,21 @@ bool loss_map(void* out, const LossInputs& in, int64_t n, const Parameters& para
 }
 
 template <class T, class F, bool weighted>
-RUSTTORCH_INLINE bool loss_sum_loop(double* sum, const LossInputs& in, int64_t n, const Parameters& parameters) {
+RUSTTORCH_INLINE bool loss_sum_loop(double* sums, const LossInputs& in, int64_t n, bool from_memory,
+                                    const Parameters& parameters) {
   const LossTerms<T, LossOperands<T, F, weighted>> terms{{in, parameters}};
-  *sum = ordered_sum<Compute<T>>(terms, n);
+  using C = Compute<T>;
+  const int64_t pieces = n / kSumPiece<C>, rest = pieces * kSumPiece<C>;
+  sums_of_rows<C>(terms, pieces, kSumPiece<C>, from_memory, sums);
+  if (rest < n) sums[pieces] = sum_of_piece<C>(terms, rest, n);
   return terms.operands.functor.was_defined();
 }
-// The sum of the same: LossSumKernel.
+// The sums of the same: LossSumKernel.
 template <class T, template <class> class Functor>
-bool loss_sum(double* sum, const LossInputs& in, int64_t n, const Parameters& parameters) {
+bool loss_sum(double* sums, const LossInputs& in, int64_t n, bool from_memory, const Parameters& parameters) {
   using F = Functor<Vec<Compute<T>>>;
-  return in.weight ? loss_sum_loop<T, F, true>(sum, in, n, parameters)
-                   : loss_sum_loop<T, F, false>(sum, in, n, parameters);
+  return in.weight ? loss_sum_loop<T, F, true>(sums, in, n, from_memory, parameters)
+                   : loss_sum_loop<T, F, false>(sums, in, n, from_memory, parameters);
 }
 
 template <class T, class F, bool weighted, class Grad>

@@ -37,9 +37,17 @@ struct LaneType<Vec<T>> {
 template <class V>
 using Lane = typename LaneType<V>::type;
 
-// Whether memory answers several streams faster than one. Two cores, 64 MiB, GB/s of one stream and of four to eight: Zen 3
-// 19, 23 to 26; Zen 4 (AVX-512) 34 to 40, 24 to 32; Sapphire Rapids 44 to 48, 41 to 47.
-inline constexpr bool kReadStreams = Vec<float>::lanes < 16;
+// Memory and the last cache answer several streams, each in turn for half a page, faster than one: while others are
+// read, the core fetches what is left of the page. Two Zen 4 cores, 64 MiB from memory and, twice as much, half of it in
+// the last cache, GB/s:
+//   one stream                                   49, 88       four, 2 KiB each in turn, 256 KiB to 1 MiB apart   64, 130
+//   four, a line each in turn                    51, 93       the same, 96 KiB apart                             62, 123
+//   four, 1 or 4 KiB each in turn           58, 55, 115       the same, 32 KiB apart                             54, 105
+//   three, six or eight, 2 KiB      60, 61, 64, 130, 120      the same, 16 or 8 KiB apart                    42, 33, 78
+// Lines fetched ahead of one stream, by 0.5 to 256 KiB: 51 to 56.
+inline constexpr int kStreams = 4;
+template <class C>
+inline constexpr int64_t kStreamRun = 2048 / sizeof(C);  // elements of float and double
 
 template <class F>
 constexpr int unroll_of() {

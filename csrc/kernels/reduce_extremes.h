@@ -22,6 +22,10 @@ struct Smallest {
   static RUSTTORCH_INLINE Lane<V> reduce(V v) { return -reduce_max_number(-v); }
 };
 
+// A place as the bits of a number of the same width.
+template <class C>
+using PlaceInteger = std::conditional_t<sizeof(C) == 4, int32_t, int64_t>;
+
 template <class C>
 struct Extreme {
   C value;
@@ -93,64 +97,135 @@ __attribute__((noinline)) int64_t first_place(const T* in, int64_t n, Extreme<Co
   return extreme.is_nan ? first_where(in, n, IsNan<V>{}) : first_where(in, n, IsEqual<V>{V(extreme.value)});
 }
 
-// The extremes of four pieces of n elements, whole vectors, `step` apart: for kReadStreams. On a Zen 3 core, 16 Mi elements
-// take 4.9 ms, 7.0 one by one; with places, (4096, 4096) 6.6 over 8.2. Shorter rows are in a cache, where values alone,
-// (1024, 1024), would take 127 us over 94, but with places, 155 over 189. False where there is a NaN.
-template <class T, template <class> class Functor>
-RUSTTORCH_INLINE bool extremes_of_four(const T* in, int64_t step, int64_t n, Compute<T> (&extremes)[4]) {
-  using C = Compute<T>;
-  using V = Vec<C>;
-  using F = Functor<V>;
-  V best0(F::worst), best1 = best0, best2 = best0, best3 = best0;
-  Mask<C> nan = first_lanes<C>(0);
-  for (int64_t i = 0; i < n; i += V::lanes) {
-    const V x0 = V::load(in + i), x1 = V::load(in + step + i);
-    const V x2 = V::load(in + 2 * step + i), x3 = V::load(in + 3 * step + i);
-    nan = nan | either_is_nan(x0, x1) | either_is_nan(x2, x3);
-    best0 = F::better(x0, best0);
-    best1 = F::better(x1, best1);
-    best2 = F::better(x2, best2);
-    best3 = F::better(x3, best3);
+// The extreme of a row so far, and the run of elements that it was first met in.
+template <class C>
+struct RowExtreme {
+  Extreme<C> best;
+  int64_t start = 0, length;
+  template <class F>
+  RUSTTORCH_INLINE void take(Extreme<C> next, int64_t first, int64_t count) {
+    if (!best.is_nan && (next.is_nan || F::beats(next.value, best.value))) best = next, start = first, length = count;
   }
-  extremes[0] = F::reduce(best0);
-  extremes[1] = F::reduce(best1);
-  extremes[2] = F::reduce(best2);
-  extremes[3] = F::reduce(best3);
-  return !any(nan);
+};
+// Only the run that has the extreme is searched.
+template <class T>
+RUSTTORCH_INLINE void write_extreme(T* value, int64_t* place, const T* in, const RowExtreme<Compute<T>>& row) {
+  using C = Compute<T>;
+  if (!place) {
+    Vec<C>(row.best.is_nan ? std::numeric_limits<C>::quiet_NaN() : row.best.value).store(value, 1);
+  } else {
+    *place = row.start + first_place<T>(in + row.start, row.length, row.best);
+    *value = in[*place];
+  }
 }
 
-// One row. A long one goes in pieces: only the first piece that has the extreme is searched, while it is in the
-// first-level cache or not far.
 template <class T, template <class> class Functor>
 RUSTTORCH_INLINE void extreme_row(T* value, int64_t* place, const T* in, int64_t size) {
   using C = Compute<T>;
+  using F = Functor<Vec<C>>;
+  constexpr int64_t most = 4096;
+  RowExtreme<C> row{{F::worst, false}, 0, size < most ? size : most};
+  for (int64_t i = 0; i < size && !row.best.is_nan; i += most) {
+    const int64_t count = size - i < most ? size - i : most;
+    row.template take<F>(extreme_of<T, Functor>(in + i, count), i, count);
+  }
+  write_extreme(value, place, in, row);
+}
+// The extremes of a row so far, and in which step they were met first: lane l of best[k] is element l + k * lanes of one.
+// To search for a place afterwards, as extreme_row does, costs memory its pace: (4096, 4096) 4.0 ms over @ on one thread.
+template <class T, template <class> class Functor, bool with_places>
+struct RunningExtremes {
+  using C = Compute<T>;
   using V = Vec<C>;
   using F = Functor<V>;
-  constexpr int64_t most = 4096;
-  Extreme<C> best{F::worst, false};
-  int64_t start = 0, length = size < most ? size : most, i = 0;  // of the piece that has the best; what is done
-  if constexpr (kReadStreams) {
-    const bool is_long = size >= (place ? 1024 : 4096);
-    const int64_t fours = (size + 4 * most - 1) / (4 * most), piece = size / (4 * fours) / V::lanes * V::lanes;
-    C extremes[4];
-    if (is_long) length = piece;
-    while (is_long && i + 4 * piece <= size && extremes_of_four<T, Functor>(in + i, piece, piece, extremes)) {
-      for (int k = 0; k < 4; ++k) {
-        if (F::beats(extremes[k], best.value)) best.value = extremes[k], start = i + k * piece;
+  using Integer = PlaceInteger<C>;
+  static constexpr int count = 4, step_size = count * V::lanes;
+  V best[count], steps[count];
+  Mask<C> nan = first_lanes<C>(0);
+
+  RUSTTORCH_INLINE RunningExtremes() {
+    for (int k = 0; k < count; ++k) best[k] = V(F::worst), steps[k] = V(C(0));
+  }
+  static RUSTTORCH_INLINE void take_step(const V (&x)[count], V step, V (&b)[count], V (&s)[count], Mask<C>& is_nan) {
+    is_nan = is_nan | either_is_nan(x[0], x[1]) | either_is_nan(x[2], x[3]);
+    for (int k = 0; k < count; ++k) {
+      if constexpr (with_places) {
+        const Mask<C> better = F::beats(x[k], b[k]);
+        b[k] = select(better, x[k], b[k]);
+        s[k] = select(better, step, s[k]);
+      } else {
+        b[k] = F::better(x[k], b[k]);
       }
-      i += 4 * piece;
     }
   }
-  for (; i < size && !best.is_nan; i += most) {
-    const int64_t count = size - i < most ? size - i : most;
-    const Extreme<C> next = extreme_of<T, Functor>(in + i, count);
-    if (next.is_nan || F::beats(next.value, best.value)) best = next, start = i, length = count;
+  // Elements [i, end) of the row `in`; i is a multiple of step_size.
+  RUSTTORCH_INLINE void take(const T* in, int64_t i, int64_t end) {
+    V b[count], s[count];
+    Mask<C> n = nan;
+    for (int k = 0; k < count; ++k) b[k] = best[k];
+    for (int k = 0; with_places && k < count; ++k) s[k] = steps[k];
+    Vec<Integer> step(Integer(i / step_size));
+    for (; i + step_size <= end; i += step_size) {
+      V x[count];
+      for (int k = 0; k < count; ++k) x[k] = V::load(in + i + k * V::lanes);
+      take_step(x, from_bits(step), b, s, n);
+      step = step + Vec<Integer>(1);
+    }
+    if (i < end) {
+      V x[count];
+      for (int k = 0; k < count; ++k) {
+        const int64_t left = end - i - k * V::lanes, valid = left < 0 ? 0 : left < V::lanes ? left : V::lanes;
+        x[k] = select(first_lanes<C>(valid), V::load(in + i + k * V::lanes, valid), V(F::worst));
+      }
+      take_step(x, from_bits(step), b, s, n);
+    }
+    nan = n;
+    for (int k = 0; k < count; ++k) best[k] = b[k];
+    for (int k = 0; with_places && k < count; ++k) steps[k] = s[k];
   }
-  if (!place) {
-    V(best.is_nan ? std::numeric_limits<C>::quiet_NaN() : best.value).store(value, 1);
-  } else {
-    *place = start + first_place<T>(in + start, length, best);
-    *value = in[*place];
+  // False where there was a NaN.
+  RUSTTORCH_INLINE bool write(T* value, int64_t* place, const T* in) const {
+    if (any(nan)) return false;
+    const C extreme = F::reduce(F::better(F::better(best[3], best[2]), F::better(best[1], best[0])));
+    if constexpr (with_places) {
+      alignas(64) C step_of[step_size];
+      int64_t first = std::numeric_limits<int64_t>::max();
+      for (int k = 0; k < count; ++k) steps[k].store(step_of + k * V::lanes);
+      for (int k = 0; k < count; ++k) {
+        for (Mask<C> found = best[k] == V(extreme); any(found);) {
+          const int lane = first_set(found);
+          const int64_t at = k * V::lanes + lane;
+          const int64_t candidate = int64_t(std::bit_cast<Integer>(step_of[at])) * step_size + at;
+          if (candidate < first) first = candidate;
+          found = found & ~first_lanes<C>(lane + 1);
+        }
+      }
+      *place = first;
+      *value = in[first];
+    } else {
+      V(extreme).store(value, 1);
+    }
+    return true;
+  }
+};
+
+// kStreams * apart rows, every apart-th of them at once.
+template <class T, template <class> class Functor, bool with_places>
+RUSTTORCH_INLINE void extreme_streams(T* values, int64_t* places, const T* in, int64_t apart, int64_t size) {
+  constexpr int64_t run = kStreamRun<T>;
+  for (int64_t row = 0; row < apart; ++row) {
+    RunningExtremes<T, Functor, with_places> extremes[kStreams];
+    for (int64_t i = 0; i < size; i += run) {
+      const int64_t end = size - i < run ? size : i + run;
+      for (int k = 0; k < kStreams; ++k) extremes[k].take(in + (row + k * apart) * size, i, end);
+    }
+    for (int k = 0; k < kStreams; ++k) {
+      const int64_t at = row + k * apart;
+      int64_t* const place = with_places ? places + at : nullptr;
+      if (!extremes[k].write(values + at, place, in + at * size)) {
+        extreme_row<T, Functor>(values + at, place, in + at * size, size);
+      }
+    }
   }
 }
 
@@ -190,7 +265,7 @@ void extreme_short_rows(T* values, int64_t* places, const T* in, int64_t rows, i
 
 // values[rows], places[rows] (or null), in [rows][size], size > 0.
 template <class T, template <class> class Functor>
-void extreme_rows(void* values, int64_t* places, const void* in, int64_t rows, int64_t size) {
+void extreme_rows(void* values, int64_t* places, const void* in, int64_t rows, int64_t size, bool from_memory) {
   T* const to = static_cast<T*>(values);
   const T* const from = static_cast<const T*>(in);
   switch ((size - 1) / Vec<Compute<T>>::lanes) {
@@ -204,7 +279,10 @@ void extreme_rows(void* values, int64_t* places, const void* in, int64_t rows, i
     case 7: return extreme_short_rows<T, Functor, 8>(to, places, from, rows, size);
     default: break;
   }
-  for (int64_t row = 0; row < rows; ++row) {
+  const int64_t apart = from_memory ? rows / kStreams : 0;
+  if (places) extreme_streams<T, Functor, true>(to, places, from, apart, size);
+  else extreme_streams<T, Functor, false>(to, places, from, apart, size);
+  for (int64_t row = kStreams * apart; row < rows; ++row) {
     extreme_row<T, Functor>(to + row, places ? places + row : nullptr, from + row * size, size);
   }
 }
@@ -215,8 +293,6 @@ template <class C>
 struct ExtremeStrip {
   alignas(64) C best[kExtremeStrip], place[kExtremeStrip];
 };
-template <class C>
-using PlaceInteger = std::conditional_t<sizeof(C) == 4, int32_t, int64_t>;
 
 // `count` rows from `first` on, for the vector of columns at best_at: a row takes over where it beats the best. Several
 // rows at once, because the best waits for its own store. A NaN never beats anything: `nan` tells whether there was one.

@@ -66,12 +66,10 @@ void sum_short_rows(double* out, const T* in, int64_t rows, int64_t size) {
 
 // out[rows], in [rows][size].
 template <class T>
-void sum_rows(double* out, const void* in, int64_t rows, int64_t size) {
+void sum_rows(double* out, const void* in, int64_t rows, int64_t size, bool from_memory) {
   using C = Compute<T>;
   using Source = RowSource<T, Plain<Vec<C>>>;
-  constexpr int many = Vec<double>::lanes;
   const T* const from = static_cast<const T*>(in);
-  int64_t row = 0;
   switch ((size - 1) / kSumLanes<C>) {
     case 0: return sum_short_rows<T, 1>(out, from, rows, size);
     case 1: return sum_short_rows<T, 2>(out, from, rows, size);
@@ -83,12 +81,7 @@ void sum_rows(double* out, const void* in, int64_t rows, int64_t size) {
     case 7: return sum_short_rows<T, 8>(out, from, rows, size);
     default: break;
   }
-  if constexpr (kReadStreams && many > 1) {
-    for (; row + many <= rows; row += many) {
-      sums_of_rows<C>(Source{from, Vec<C>(C(0))}, row * size, size, size, out + row);
-    }
-  }
-  for (; row < rows; ++row) out[row] = ordered_sum<C>(Source{from + row * size, Vec<C>(C(0))}, size);
+  sums_of_rows<C>(Source{from, Vec<C>(C(0))}, rows, size, from_memory, out);
 }
 
 // The sum of (x - centre)^2 over n elements; centre is the mean, rounded to the type of the deviations.
@@ -103,7 +96,7 @@ void deviation_rows(double* out, const void* in, int64_t rows, int64_t size) {
   for (int64_t row = 0; row < rows; ++row) {
     const T* const from = static_cast<const T*>(in) + row * size;
     double sum;
-    sum_rows<T>(&sum, from, 1, size);
+    sum_rows<T>(&sum, from, 1, size, false);
     const double mean = sum / double(size);
     out[row] = squares_about<Compute<T>>(mean, squares_row<T>(from, size, mean), size);
   }

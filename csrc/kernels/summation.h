@@ -116,12 +116,11 @@ Vec<double> lanes_of_last_block(const Source& source, int64_t i, int64_t end) {
 // Whether several blocks are added up to their lanes, which then are added together: in fewer instructions where there is
 // room in registers for so many vectors and those of the terms.
 template <class Source>
-inline constexpr bool kManyBlocks = Vec<double>::lanes == 8 && requires { Source::has_short_terms; };
+inline constexpr bool kManyBlocks = Vec<double>::lanes >= 4 && requires { Source::has_short_terms; };
 
-// Elements [i, end), at most a piece.
+// Elements [i, end), at most a piece, after what gave `piece`.
 template <class C, class Source>
-RUSTTORCH_INLINE double sum_of_piece(const Source& source, int64_t i, int64_t end) {
-  double piece = 0;
+RUSTTORCH_INLINE double sum_of_piece(const Source& source, int64_t i, int64_t end, double piece = 0) {
   if constexpr (kManyBlocks<Source>) {
     constexpr int many = Vec<double>::lanes;
     for (; i + many * kSumBlock<C> <= end; i += many * kSumBlock<C>) {
@@ -137,46 +136,62 @@ RUSTTORCH_INLINE double sum_of_piece(const Source& source, int64_t i, int64_t en
   if (i < end) piece += reduce_add(lanes_of_last_block<C>(source, i, end));
   return piece;
 }
-// Elements [0, n).
+// n elements from `first` on.
 template <class C, class Source>
-RUSTTORCH_INLINE double ordered_sum(const Source& source, int64_t n) {
+RUSTTORCH_INLINE double ordered_sum(const Source& source, int64_t n, int64_t first = 0) {
   double total = 0;
   for (int64_t start = 0; start < n; start += kSumPiece<C>) {
-    total += sum_of_piece<C>(source, start, start + kSumPiece<C> < n ? start + kSumPiece<C> : n);
+    const int64_t end = start + kSumPiece<C> < n ? start + kSumPiece<C> : n;
+    total += sum_of_piece<C>(source, first + start, first + end);
   }
   return total;
 }
 
-// The same sums of rows of n elements that start `step` apart, as many at once as a Vec<double> has lanes. Memory
-// answers several streams faster than one: 16 Mi elements on two Zen 3 cores 23 to 26 GB/s, 19 row by row; from the
-// second-level cache 75 over 65. Worse than one row: streams 8 KiB apart within a piece, their lines in turns (15), and
-// these rows in a loop that is not unrolled (12).
+// Adds to pieces[kStreams] the blocks of kStreams rows, `step` apart, that a run from element i on has.
 template <class C, class Source>
-RUSTTORCH_INLINE void sums_of_rows(const Source& source, int64_t first, int64_t step, int64_t n, double* sums) {
-  constexpr int rows = Vec<double>::lanes;
-  Vec<double> total(0.0);
-  for (int64_t start = 0; start < n; start += kSumPiece<C>) {
-    const int64_t end = start + kSumPiece<C> < n ? start + kSumPiece<C> : n;
-    Vec<double> piece(0.0), lanes[rows];
-    int64_t i = first + start;
-    for (; i + kSumBlock<C> <= first + end; i += kSumBlock<C>) {
+RUSTTORCH_INLINE void add_runs(const Source& source, int64_t i, int64_t step, double (&pieces)[kStreams]) {
+  constexpr int blocks_of_run = kStreamRun<C> / kSumBlock<C>, count = kStreams * blocks_of_run;
+  if constexpr (requires { Source::has_short_terms; } && Vec<double>::lanes > 1) {
+    constexpr int many = Vec<double>::lanes;
+    double blocks[count];
+    for (int first = 0; first < count; first += many) {
+      Vec<double> lanes[many];
 #pragma GCC unroll 8
-      for (int k = 0; k < rows; ++k) lanes[k] = lanes_of_whole_block<C>(source, i + k * step);
-      piece = piece + reduce_add_rows(lanes);
-    }
-    if (i < first + end) {
-      const bool is_long = first + end - i > kSumBlock<C> / 2;
-#pragma GCC unroll 8
-      for (int k = 0; k < rows; ++k) {
-        const int64_t from = i + k * step, to = first + end + k * step;
-        if (is_long) lanes[k] = lanes_of_block<C, kSumGroups, kSumGroups / 2>(source, from, to);
-        else lanes[k] = lanes_of_last_block<C>(source, from, to);
+      for (int k = 0; k < many; ++k) {
+        const int row = (first + k) / blocks_of_run, block = (first + k) % blocks_of_run;
+        lanes[k] = lanes_of_whole_block<C>(source, i + row * step + block * kSumBlock<C>);
       }
-      piece = piece + reduce_add_rows(lanes);
+      reduce_add_rows(lanes).store(blocks + first);
     }
-    total = total + piece;
+    for (int k = 0; k < count; ++k) pieces[k / blocks_of_run] += blocks[k];
+  } else {
+    for (int row = 0; row < kStreams; ++row) {
+      for (int block = 0; block < blocks_of_run; ++block) {
+        pieces[row] += reduce_add(lanes_of_whole_block<C>(source, i + row * step + block * kSumBlock<C>));
+      }
+    }
   }
-  total.store(sums);
+}
+
+// sums[row] of `rows` adjacent rows of `size` elements, with the additions of ordered_sum.
+template <class C, class Source>
+RUSTTORCH_INLINE void sums_of_rows(const Source& source, int64_t rows, int64_t size, bool from_memory, double* sums) {
+  const int64_t apart = from_memory ? rows / kStreams : 0, step = apart * size;
+  for (int64_t row = 0; row < apart; ++row) {
+    double totals[kStreams] = {};
+    for (int64_t start = 0; start < size; start += kSumPiece<C>) {
+      const int64_t end = start + kSumPiece<C> < size ? start + kSumPiece<C> : size;
+      double pieces[kStreams] = {};
+      int64_t i = start;
+      for (; i + kStreamRun<C> <= end; i += kStreamRun<C>) add_runs<C>(source, row * size + i, step, pieces);
+      for (int k = 0; k < kStreams; ++k) {
+        const int64_t at = row * size + k * step;
+        totals[k] += i < end ? sum_of_piece<C>(source, at + i, at + end, pieces[k]) : pieces[k];
+      }
+    }
+    for (int k = 0; k < kStreams; ++k) sums[row + k * apart] = totals[k];
+  }
+  for (int64_t row = kStreams * apart; row < rows; ++row) sums[row] = ordered_sum<C>(source, size, row * size);
 }
 
 }  // namespace rusttorch::RUSTTORCH_ISA

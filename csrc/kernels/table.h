@@ -53,8 +53,9 @@ using SmoothingKernel = void (*)(double* out, const void* in, const void* max, c
                                  int64_t size);
 
 // out[rows] from in [rows][size]; out[columns] from in [size][stride], of which columns [0, columns). The second form
-// has sums of squared deviations from the mean.
-using SumRowsKernel = void (*)(double* out, const void* in, int64_t rows, int64_t size);
+// has sums of squared deviations from the mean. `from_memory`: the input is not expected in a cache, see kStreams.
+using SumRowsKernel = void (*)(double* out, const void* in, int64_t rows, int64_t size, bool from_memory);
+using DeviationRowsKernel = void (*)(double* out, const void* in, int64_t rows, int64_t size);
 using SumColumnsKernel = void (*)(double* out, const void* in, int64_t size, int64_t columns, int64_t stride);
 // The sums of (x - mean)^2, the mean being rounded to the type of the deviations: of n elements, and down columns.
 using SquaresKernel = double (*)(const void* in, int64_t n, double mean);
@@ -65,13 +66,14 @@ using SumTinyKernel = void (*)(double* out, const void* in, int64_t outer, int64
 using ExtremeTinyKernel = void (*)(void* values, int64_t* places, const void* in, int64_t outer, int64_t size,
                                    int64_t inner);
 // values[rows], places[rows] (or null) from in [rows][size], size > 0; the same down columns, 0 < size < 2^31.
-using ExtremeRowsKernel = void (*)(void* values, int64_t* places, const void* in, int64_t rows, int64_t size);
+using ExtremeRowsKernel = void (*)(void* values, int64_t* places, const void* in, int64_t rows, int64_t size,
+                                   bool from_memory);
 using ExtremeColumnsKernel = void (*)(void* values, int64_t* places, const void* in, int64_t size, int64_t columns,
                                       int64_t stride);
 // out[i] = the loss of element i; `out` may be an input. False: some element is none that the loss is defined for.
 using LossKernel = bool (*)(void* out, const LossInputs&, int64_t n, const Parameters&);
-// The sum of the same, in the order of summation.h.
-using LossSumKernel = bool (*)(double* sum, const LossInputs&, int64_t n, const Parameters&);
+// sums[k] = the sum of those of piece k, kSumPiece of them (summation.h); the last piece may be shorter.
+using LossSumKernel = bool (*)(double* sums, const LossInputs&, int64_t n, bool from_memory, const Parameters&);
 // grad_input[i] = the slope of element i * grad_output[i]; a null grad_output stands for parameters.c everywhere.
 using LossBackwardKernel = void (*)(void* grad_input, const void* grad_output, const LossInputs&, int64_t n,
                                     const Parameters&);
@@ -142,7 +144,8 @@ struct KernelTable {
   LogsumexpColumnsBackwardKernel logsumexp_columns_backward[kFloatingDtypes];
   SmoothingKernel smoothing_sums[kFloatingDtypes];
 
-  SumRowsKernel sum_rows[kFloatingDtypes], deviation_rows[kFloatingDtypes];
+  SumRowsKernel sum_rows[kFloatingDtypes];
+  DeviationRowsKernel deviation_rows[kFloatingDtypes];
   SumColumnsKernel sum_columns[kFloatingDtypes], deviation_columns[kFloatingDtypes];
   SquaresKernel squares_row[kFloatingDtypes];
 #define RUSTTORCH_ROW(name, Functor)              \

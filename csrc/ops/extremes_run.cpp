@@ -11,6 +11,8 @@ constexpr double kRowCost = 0.04, kColumnCost = 0.1, kTinyCost = 0.3;
 // Results that one call of a kernel gives at most, where they need room on the stack; columns that go to a thread.
 constexpr int64_t kResults = 512;
 constexpr int64_t kPieceElements = 32768, kMostPieces = 128;
+// Elements of a row that is worth it to be shared by threads, however many rows there are.
+constexpr int64_t kLongRow = 524288;
 // Rows of at most so many elements, or short columns of at most so many, go to the kernels of tiny matrices.
 constexpr int64_t kTinyRow = 8, kTinyColumn = 32, kTinyInner = 8;
 // Fewer columns than a few vectors hold: several rows side by side are one, and each column has that many candidates.
@@ -71,11 +73,12 @@ struct Run {
   }
 
   void rows() const {
+    const bool from_memory = is_from_memory(shape.outer * shape.size * bytes);
     for_each_range(shape.outer, kRowCost * static_cast<double>(shape.size), [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; row += kResults) {
         const int64_t count = std::min(kResults, end - row);
         write(row, [&](void* to, int64_t* to_places) {
-          kernel.rows(to, to_places, in + row * shape.size * bytes, count, shape.size);
+          kernel.rows(to, to_places, in + row * shape.size * bytes, count, shape.size, from_memory);
         });
       }
     });
@@ -84,13 +87,16 @@ struct Run {
     const int64_t pieces = (shape.size + kPieceElements - 1) / kPieceElements;
     std::vector<char> partial(pieces * bytes);
     std::vector<int64_t> partial_places(pieces);
+    const bool from_memory = is_from_memory(shape.size * bytes);
     for_each_range(pieces, kRowCost * static_cast<double>(kPieceElements), [&](int64_t begin, int64_t end) {
-      for (int64_t k = begin; k < end; ++k) {
-        const int64_t start = k * kPieceElements, count = std::min(kPieceElements, shape.size - start);
-        kernel.rows(partial.data() + k * bytes, places ? &partial_places[k] : nullptr,
-                    in + (row * shape.size + start) * bytes, 1, count);
-        partial_places[k] += start;
-      }
+      const int64_t whole = std::min(end, shape.size / kPieceElements), rest = shape.size % kPieceElements;
+      const auto run = [&](int64_t first, int64_t rows, int64_t count) {
+        kernel.rows(partial.data() + first * bytes, places ? &partial_places[first] : nullptr,
+                    in + (row * shape.size + first * kPieceElements) * bytes, rows, count, from_memory);
+      };
+      run(begin, whole - begin, kPieceElements);
+      if (whole < end) run(whole, 1, rest);
+      for (int64_t k = begin; k < end; ++k) partial_places[k] += k * kPieceElements;
     });
     combine(partial, partial_places, pieces, 1, row);
   }
@@ -172,7 +178,7 @@ struct Run {
   }
 
   void run() const {
-    if (shape.inner == 1 && shape.size > 4 * kPieceElements && shape.outer < at::get_num_threads()) {
+    if (shape.inner == 1 && shape.size > (shape.outer < at::get_num_threads() ? 4 * kPieceElements : kLongRow)) {
       for (int64_t row = 0; row < shape.outer; ++row) shared_row(row);
     } else if (is_tiny()) {
       tiny();

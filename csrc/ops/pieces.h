@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "../kernels/summation.h"
-#include "common.h"
+#include "results.h"
 
 namespace rusttorch {
 
@@ -15,9 +15,6 @@ inline int64_t sum_piece(int dtype) { return dtype == kFloat64 ? kSumPiece<doubl
 
 // The block that its additions are made of (kernels/summation.h).
 inline int64_t sum_block(int dtype) { return dtype == kFloat64 ? kSumBlock<double> : kSumBlock<float>; }
-
-// Pieces that a kernel gets at once where it can add several.
-inline constexpr int64_t kManyPieces = 8;
 
 // The sum of the sums of pieces of [0, n), which pieces(sums, begin, count) writes for the count elements from `begin` on,
 // at most `most` pieces; in parallel when the work pays for it: an element takes `nanoseconds` on one core.
@@ -37,13 +34,14 @@ double sum_of_pieces(int64_t n, int dtype, double nanoseconds, int64_t most, con
 
 // The sum of n adjacent elements.
 inline double sum_of_elements(const void* in, int64_t n, int dtype, int64_t bytes, double nanoseconds) {
+  const bool from_memory = is_from_memory(n * bytes);
   const SumRowsKernel kernel = kernels().sum_rows[dtype];
   const int64_t size = sum_piece(dtype);
-  return sum_of_pieces(n, dtype, nanoseconds, kManyPieces, [&](double* sums, int64_t begin, int64_t count) {
+  return sum_of_pieces(n, dtype, nanoseconds, n, [&](double* sums, int64_t begin, int64_t count) {
     const char* const from = static_cast<const char*>(in) + begin * bytes;
     const int64_t whole = count / size, rest = count - whole * size;
-    kernel(sums, from, whole, size);
-    if (rest > 0) kernel(sums + whole, from + whole * size * bytes, 1, rest);
+    kernel(sums, from, whole, size, from_memory);
+    if (rest > 0) kernel(sums + whole, from + whole * size * bytes, 1, rest, from_memory);
   });
 }
 

@@ -9,6 +9,8 @@ namespace rusttorch {
 
 // Bytes an operation must move before its result is written around the caches; see results.cpp. Benches and tests set it.
 std::atomic<int64_t>& streaming_threshold();
+// Whether an operation that reads so many bytes finds them in memory, not in a cache, as far as one can know.
+inline bool is_from_memory(int64_t bytes) { return bytes > streaming_threshold() / 2; }
 
 // Results from the pool (csrc/memory): in a memory format, contiguous unless told, or with given strides.
 Tensor empty_result(at::IntArrayRef sizes, at::ScalarType type,

@@ -21,6 +21,8 @@ namespace {
 constexpr double kSumCost = 0.055, kDeviationCost = 0.08, kTinyCost = 0.3;
 // Results that one call of a kernel gives at most: 4 KiB of doubles. Of columns, half as many where they are few.
 constexpr int64_t kResults = 512;
+// Pieces of a row that is worth it to be shared by threads, however many rows there are: 2 MiB.
+constexpr int64_t kLongRow = 64;
 // Rows of at most so many elements, or short columns of at most so many, go to the kernels of tiny matrices.
 constexpr int64_t kTinyRow = 8, kTinyColumn = 32, kTinyInner = 8;
 
@@ -71,7 +73,6 @@ struct SumRun {
   Finish finish;
 
   const KernelTable& table = kernels();
-  SumRowsKernel row_kernel = (deviation ? table.deviation_rows : table.sum_rows)[dtype];
   SumColumnsKernel column_kernel = (deviation ? table.deviation_columns : table.sum_columns)[dtype];
   SumTinyKernel tiny_kernel = (deviation ? table.deviation_tiny : table.sum_tiny)[dtype];
   double nanoseconds = deviation ? kDeviationCost : kSumCost;
@@ -86,8 +87,8 @@ struct SumRun {
   }
 
   void run() const {
-    if (shape.inner == 1 && shape.size > 4 * sum_piece(dtype) && shape.outer < at::get_num_threads()) {
-      for (int64_t row = 0; row < shape.outer; ++row) shared_row(row);  // few long rows: shared by threads
+    if (shape.inner == 1 && has_long_rows()) {
+      for (int64_t row = 0; row < shape.outer; ++row) shared_row(row);
     } else if (is_tiny()) {
       tiny();
     } else if (shape.inner == 1) {
@@ -99,12 +100,20 @@ struct SumRun {
     }
   }
 
+  // Rows that are shared by threads: few of them, or each one worth it.
+  bool has_long_rows() const {
+    return shape.size > (shape.outer < at::get_num_threads() ? 4 : kLongRow) * sum_piece(dtype);
+  }
+
   void rows() const {
+    const bool from_memory = is_from_memory(shape.outer * shape.size * bytes);
     for_each_range(shape.outer, nanoseconds * static_cast<double>(shape.size), [&](int64_t begin, int64_t end) {
       double sums[kResults];
       for (int64_t row = begin; row < end; row += kResults) {
         const int64_t count = std::min(kResults, end - row);
-        row_kernel(sums, in + row * shape.size * bytes, count, shape.size);
+        const char* const from = in + row * shape.size * bytes;
+        if (deviation) table.deviation_rows[dtype](sums, from, count, shape.size);
+        else table.sum_rows[dtype](sums, from, count, shape.size, from_memory);
         write(row, sums, count);
       }
     });

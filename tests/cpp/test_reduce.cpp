@@ -59,8 +59,8 @@ TEST_P(Reduce, SumsAreNearAndRowsAgreeWithColumns) {
         for (int64_t c = 0; c < columns; ++c) {
           const Array row = row_of(dtype, values[c]);
           double sum = 0, expected = 0, deviation = 0;
-          k.sum_rows[dtype](&sum, row.data(), 1, size);
-          scalar.sum_rows[dtype](&expected, row.data(), 1, size);
+          k.sum_rows[dtype](&sum, row.data(), 1, size, false);
+          scalar.sum_rows[dtype](&expected, row.data(), 1, size, false);
           ASSERT_EQ(sum, expected) << kDtypeNames[dtype] << " " << size;
           ASSERT_EQ(sum, sums[c]) << kDtypeNames[dtype] << " " << size << "x" << columns << " " << c;
           k.deviation_rows[dtype](&deviation, row.data(), 1, size);
@@ -116,7 +116,7 @@ TEST_P(Reduce, SumsAreAddedInTheDocumentedOrder) {
       const std::vector<float> row(column.begin(), column.end());
       expected.push_back(sum_in_order(row));
       double sum = 0;
-      k.sum_rows[kFloat32](&sum, row.data(), 1, size);
+      k.sum_rows[kFloat32](&sum, row.data(), 1, size, false);
       ASSERT_EQ(sum, expected.back()) << size;
     }
     for (const int64_t stride : {20, 23, 1024}) {
@@ -136,12 +136,14 @@ TEST_P(Reduce, RowsTogetherAreRowsAlone) {
       for (const int64_t rows : {1, 3, 4, 9, 17}) {
         if (rows * size > kMostElements) continue;
         const Array matrix = row_of(dtype, random_numbers(rows * size, uint32_t(size), 0));
-        std::vector<double> sums(rows);
-        k.sum_rows[dtype](sums.data(), matrix.data(), rows, size);
+        std::vector<double> sums(rows), from_memory(rows);
+        k.sum_rows[dtype](sums.data(), matrix.data(), rows, size, false);
+        k.sum_rows[dtype](from_memory.data(), matrix.data(), rows, size, true);
+        ASSERT_EQ(from_memory, sums) << kDtypeNames[dtype] << " " << rows << "x" << size;
         for (int64_t row = 0; row < rows; ++row) {
           const char* const from = static_cast<const char*>(matrix.data()) + row * size * kDtypeSizes[dtype];
           double sum = 0;
-          k.sum_rows[dtype](&sum, from, 1, size);
+          k.sum_rows[dtype](&sum, from, 1, size, false);
           ASSERT_EQ(sums[row], sum) << kDtypeNames[dtype] << " " << rows << "x" << size << " " << row;
         }
       }
@@ -154,11 +156,11 @@ TEST_P(Reduce, SumsOfEqualAndOfCancellingNumbers) {
   std::vector<float> equal(n, 0.1f), cancelling(n);
   for (int64_t i = 0; i < n; ++i) cancelling[i] = i % 2 ? -1e6f - float(i % 7) : 1e6f;
   double sum = 0;
-  kernels().sum_rows[kFloat32](&sum, equal.data(), 1, n);
+  kernels().sum_rows[kFloat32](&sum, equal.data(), 1, n, false);
   EXPECT_LE(std::fabs(sum - double(0.1f) * double(n)), 3 * 0x1p-24 * 0.1 * double(n));
   long double exact = 0, magnitude = 0;
   for (const float x : cancelling) exact += x, magnitude += std::fabs(x);
-  kernels().sum_rows[kFloat32](&sum, cancelling.data(), 1, n);
+  kernels().sum_rows[kFloat32](&sum, cancelling.data(), 1, n, false);
   EXPECT_LE(std::fabs(double(sum - exact)), 3 * 0x1p-24 * double(magnitude));
 }
 
@@ -206,7 +208,7 @@ TEST_P(Reduce, PlacesAtEveryPosition) {
           const Array in = row_of(dtype, row);
           Array out(dtype, 1);
           int64_t found = -1;
-          kernels().max_rows[dtype](out.data(), &found, in.data(), 1, size);
+          kernels().max_rows[dtype](out.data(), &found, in.data(), 1, size, false);
           ASSERT_EQ(found, place) << kDtypeNames[dtype] << " " << size << " " << value;
           ASSERT_EQ(std::isnan(out.get(0)), std::isnan(value));
         }
@@ -245,14 +247,52 @@ TEST_P(Reduce, Extremes) {
             const Place expected = expected_extreme(row, size, smallest);
             Array value(dtype, 1);
             int64_t place = -1;
-            rows(value.data(), &place, row.data(), 1, size);
+            rows(value.data(), &place, row.data(), 1, size, false);
             const std::string where = std::string(kDtypeNames[dtype]) + " " + std::to_string(size);
             ASSERT_TRUE(same_value(value.get(0), expected.value)) << where << " variant " << variant;
             ASSERT_EQ(place, expected.place) << where << " variant " << variant;
             ASSERT_TRUE(same_value(down_values.get(c), expected.value)) << where << " column, variant " << variant;
             ASSERT_EQ(down_places[c], expected.place) << where << " column, variant " << variant;
-            rows(value.data(), nullptr, row.data(), 1, size);
+            rows(value.data(), nullptr, row.data(), 1, size, false);
             ASSERT_TRUE(value.get(0) == expected.value || (std::isnan(value.get(0)) && std::isnan(expected.value)));
+          }
+        }
+      }
+    }
+  }
+}
+
+// Rows from memory are read several at once.
+TEST_P(Reduce, ExtremesOfRowsFromMemory) {
+  std::mt19937 random(8);
+  for (int dtype = 0; dtype < kFloatingDtypes; ++dtype) {
+    for (const bool smallest : {false, true}) {
+      const ExtremeRowsKernel kernel = (smallest ? kernels().min_rows : kernels().max_rows)[dtype];
+      for (const int64_t size : {100, 129, 200, 511, 512, 513, 700, 1030, 5000}) {
+        for (int variant = 0; variant < 5; ++variant) {
+          const int64_t rows = variant == 0 ? 4 : variant == 1 ? 3 : 11;
+          std::vector<double> values = random_numbers(rows * size, uint32_t(random()));
+          for (int64_t row = 0; row < rows; ++row) {
+            double* const from = &values[row * size];
+            if (variant == 2 && row % 2) std::fill_n(from, size, smallest ? HUGE_VAL : -HUGE_VAL);
+            if (variant == 3 && row % 3) from[random() % size] = kNan, from[random() % size] = kNan;
+            if (variant == 4) std::transform(from, from + size, from, [](double x) { return std::round(x); });  // ties
+          }
+          const Array matrix = row_of(dtype, values);
+          Array extremes(dtype, rows), alone(dtype, rows);
+          std::vector<int64_t> places(rows, -1);
+          kernel(extremes.data(), places.data(), matrix.data(), rows, size, true);
+          kernel(alone.data(), nullptr, matrix.data(), rows, size, true);
+          ASSERT_TRUE(extremes.guards_intact() && alone.guards_intact());
+          for (int64_t row = 0; row < rows; ++row) {
+            const std::vector<double> one(&values[row * size], &values[row * size] + size);
+            const Place expected = expected_extreme(row_of(dtype, one), size, smallest);
+            const std::string where = std::string(kDtypeNames[dtype]) + " " + std::to_string(size) + " row " +
+                                      std::to_string(row) + " variant " + std::to_string(variant);
+            ASSERT_TRUE(same_value(extremes.get(row), expected.value)) << where;
+            ASSERT_EQ(places[row], expected.place) << where;
+            ASSERT_TRUE(alone.get(row) == expected.value || (std::isnan(alone.get(row)) && std::isnan(expected.value)))
+                << where;
           }
         }
       }

@@ -60,7 +60,7 @@ TEST_P(ReduceTiny, SumsAreThoseOfRows) {
       for (int64_t r = 0; r < outer * inner; ++r) {
         const Array row = row_at(in, dtype, r / inner * size * inner + r % inner, size, inner);
         double sum = 0, deviation = 0;
-        k.sum_rows[dtype](&sum, row.data(), 1, size);
+        k.sum_rows[dtype](&sum, row.data(), 1, size, false);
         k.deviation_rows[dtype](&deviation, row.data(), 1, size);
         ASSERT_EQ(sum, sums[r]) << kDtypeNames[dtype] << " " << outer << "x" << size << "x" << inner;
         ASSERT_EQ(deviation, deviations[r]) << kDtypeNames[dtype] << " " << outer << "x" << size << "x" << inner;
@@ -86,7 +86,7 @@ TEST_P(ReduceTiny, ExtremesAreThoseOfRows) {
           const Array row = row_at(in, dtype, r / inner * size * inner + r % inner, size, inner);
           Array value(dtype, 1);
           int64_t place = -1;
-          (smallest ? k.min_rows : k.max_rows)[dtype](value.data(), &place, row.data(), 1, size);
+          (smallest ? k.min_rows : k.max_rows)[dtype](value.data(), &place, row.data(), 1, size, false);
           ASSERT_EQ(place, places[r]) << kDtypeNames[dtype] << " " << outer << "x" << size << "x" << inner;
           ASSERT_TRUE(same(value.get(0), values.get(r))) << kDtypeNames[dtype] << " " << size << "x" << inner;
           ASSERT_TRUE(same(value.get(0), alone.get(r))) << kDtypeNames[dtype] << " " << size << "x" << inner;
@@ -111,7 +111,7 @@ TEST_P(ReduceTiny, FewColumnsWithoutGaps) {
         for (int64_t c = 0; c < columns; ++c) {
           const Array row = row_at(in, dtype, c, size, columns);
           double sum = 0, deviation = 0;
-          k.sum_rows[dtype](&sum, row.data(), 1, size);
+          k.sum_rows[dtype](&sum, row.data(), 1, size, false);
           k.deviation_rows[dtype](&deviation, row.data(), 1, size);
           ASSERT_EQ(sum, sums[c]) << kDtypeNames[dtype] << " " << size << "x" << columns;
           ASSERT_EQ(deviation, deviations[c]) << kDtypeNames[dtype] << " " << size << "x" << columns;
