@@ -388,6 +388,8 @@ def test_limits_of_the_machine_are_possible():
     """A loop that the compiler removes would run at any rate: no vector unit makes 1e11 instructions a second."""
     for rate in (_C.limits_fma, _C.limits_divide, _C.limits_integer):
         assert 1e7 < rate(1, 2) < 1e11
-    assert 1e8 < _C.limits_read(1 << 16, 1, 4, 2) < 1e13
+    assert 1e8 < _C.limits_read(1 << 16, 1, 4, 512, 2) < 1e13
     with pytest.raises(ValueError, match="streams"):
-        _C.limits_read(64, 1, 0, 1)
+        _C.limits_read(64, 1, 0, 128, 1)
+    with pytest.raises(ValueError, match="run"):
+        _C.limits_read(64, 1, 1, 64, 1)

@@ -5,8 +5,8 @@ limit = max(bytes that must move / bandwidth, vector arithmetic / its rate, divi
 
 The bandwidth is that of a triad with the footprint and the number of threads of the operation, in the faster of its two
 forms: ordinary stores (wins in cache) or streaming stores (wins in memory). Where next to nothing is written, it is
-that of reading alone, in the faster of one and four streams for each of two arrays: a core has few reads from memory
-under way. The triad has huge pages, as the pool's results have; what is read, those that torch itself allocates its
+that of reading alone, in the fastest of three ways: each of two arrays from end to end, or at two or four places, 2 KiB
+at each in turn. The triad has huge pages, as the pool's results have; what is read, those that torch itself allocates its
 tensors on. The limit is taken for one thread and for all of them, the empty call including the waking of those threads,
 and the smaller time counts. A limit above 50 us is measured again in every round, in turns with the candidates, and its
 median counts as theirs do: on a machine that others use, the best moment of a run is nobody's.
@@ -170,7 +170,7 @@ def _bandwidth(half_octave: int, threads: int, reads_only: bool) -> Rate:
     footprint = round(2 ** (half_octave / 2))
     if reads_only:  # two arrays of float32
         read = functools.partial(_C.limits_read, max(64, footprint // 8), threads)
-        return _rate(functools.partial(read, 1), functools.partial(read, 4))
+        return _rate(*(functools.partial(read, streams, run) for streams, run in ((1, 128), (2, 512), (4, 512))))
     triad = functools.partial(_C.limits_triad, max(64, footprint // 12), threads)  # three of them
     return _rate(functools.partial(triad, False), functools.partial(triad, True))
 

@@ -84,15 +84,20 @@ void triad_plain(float* a, const float* b, const float* c, int64_t n) {
   for (int64_t i = 0; i < n; ++i) a[i] = b[i] + 3.0f * c[i];
 }
 
-// The sum of b and c, each read in `streams` streams side by side; n is a multiple of 64 * streams.
-using Read = double (*)(const float* b, const float* c, int64_t n, int64_t streams);
+// The sum of b and c, each read at `streams` places, `run` elements at each in turn; run is a multiple of 128 and n one of
+// run * streams.
+using Read = double (*)(const float* b, const float* c, int64_t n, int64_t streams, int64_t run);
 
-double read_plain(const float* b, const float* c, int64_t n, int64_t streams) {
+double read_plain(const float* b, const float* c, int64_t n, int64_t streams, int64_t run) {
   float sums[16] = {};
   const int64_t part = n / streams;
-  for (int64_t i = 0; i < part; i += 16) {
+  for (int64_t i = 0; i < part; i += run) {
     for (int64_t first = i; first < n; first += part) {
-      for (int64_t k = 0; k < 16; ++k) sums[k] += b[first + k] + c[first + k];
+      for (const float* array : {b, c}) {
+        for (int64_t j = first; j < first + run; j += 16) {
+          for (int64_t k = 0; k < 16; ++k) sums[k] += array[j + k];
+        }
+      }
     }
   }
   return std::accumulate(sums, sums + 16, 0.0);
@@ -124,59 +129,58 @@ double chains_plain(int64_t iterations, Chain chain) {
 
 #if defined(__x86_64__)
 
-#define RUSTTORCH_LIMITS_LOOPS(isa, target_string, Vector, Integers, lanes, prefix)                                  \
-  __attribute__((target(target_string))) void triad_##isa(float* a, const float* b, const float* c, int64_t n) {     \
-    const Vector three = prefix##_set1_ps(3.0f);                                                                     \
-    for (int64_t i = 0; i < n; i += 4 * lanes)                                                                       \
-      for (int k = 0; k < 4 * lanes; k += lanes)                                                                     \
-        prefix##_storeu_ps(a + i + k,                                                                                \
-                           prefix##_fmadd_ps(prefix##_loadu_ps(c + i + k), three, prefix##_loadu_ps(b + i + k)));    \
-  }                                                                                                                  \
-  __attribute__((target(target_string))) void triad_streaming_##isa(float* a, const float* b, const float* c,        \
-                                                                    int64_t n) {                                     \
-    const Vector three = prefix##_set1_ps(3.0f);                                                                     \
-    for (int64_t i = 0; i < n; i += 4 * lanes)                                                                       \
-      for (int k = 0; k < 4 * lanes; k += lanes)                                                                     \
-        prefix##_stream_ps(a + i + k,                                                                                \
-                           prefix##_fmadd_ps(prefix##_loadu_ps(c + i + k), three, prefix##_loadu_ps(b + i + k)));    \
-    _mm_sfence();                                                                                                    \
-  }                                                                                                                  \
-  __attribute__((target(target_string))) double read_##isa(const float* b, const float* c, int64_t n,                \
-                                                           int64_t streams) {                                        \
-    Vector x[8];                                                                                                     \
-    for (Vector& sum : x) sum = prefix##_setzero_ps();                                                               \
-    const int64_t part = n / streams;                                                                                \
-    for (int64_t i = 0; i < part; i += 4 * lanes)                                                                    \
-      for (int64_t first = i; first < n; first += part)                                                              \
-        for (int k = 0; k < 4; ++k) {                                                                                \
-          x[k] = prefix##_add_ps(x[k], prefix##_loadu_ps(b + first + k * lanes));                                    \
-          x[4 + k] = prefix##_add_ps(x[4 + k], prefix##_loadu_ps(c + first + k * lanes));                            \
-        }                                                                                                            \
-    float out[8 * lanes];                                                                                            \
-    for (int k = 0; k < 8; ++k) prefix##_storeu_ps(out + k * lanes, x[k]);                                           \
-    return std::accumulate(out, out + 8 * lanes, 0.0);                                                               \
-  }                                                                                                                  \
-  __attribute__((target(target_string))) double chains_##isa(int64_t iterations, Chain chain) {                      \
-    Vector x[kChains];                                                                                               \
-    Integers y[kChains];                                                                                             \
-    const Vector half = prefix##_set1_ps(0.5f), more = prefix##_set1_ps(0.75f), numerator = prefix##_set1_ps(1.75f); \
-    const Integers factor = prefix##_set1_epi32(1664525), term = prefix##_set1_epi32(1013904223);                    \
-    for (int k = 0; k < kChains; ++k) x[k] = prefix##_set1_ps(1.5f);                                                 \
-    for (int k = 0; k < kChains; ++k) y[k] = prefix##_set1_epi32(k);                                                 \
-    if (chain == Chain::divide) {                                                                                    \
-      for (int64_t i = 0; i < iterations; ++i)                                                                       \
-        for (int k = 0; k < kChains; ++k) x[k] = prefix##_div_ps(numerator, x[k]);                                   \
-    } else if (chain == Chain::multiply_add) {                                                                       \
-      for (int64_t i = 0; i < iterations; ++i)                                                                       \
-        for (int k = 0; k < kChains; ++k) x[k] = prefix##_fmadd_ps(x[k], half, more);                                \
-    } else {                                                                                                         \
-      for (int64_t i = 0; i < iterations; ++i)                                                                       \
-        for (int k = 0; k < kChains; ++k) y[k] = prefix##_add_epi32(prefix##_mullo_epi32(y[k], factor), term);       \
-    }                                                                                                                \
-    float out[2 * kChains * lanes];                                                                                  \
-    for (int k = 0; k < kChains; ++k) prefix##_storeu_ps(out + k * lanes, x[k]);                                     \
-    for (int k = 0; k < kChains; ++k) prefix##_storeu_ps(out + (kChains + k) * lanes, prefix##_cvtepi32_ps(y[k]));   \
-    return std::accumulate(out, out + 2 * kChains * lanes, 0.0);                                                     \
+#define RUSTTORCH_LIMITS_LOOPS(isa, target_string, Vector, Integers, lanes, prefix)                                    \
+  __attribute__((target(target_string))) void triad_##isa(float* a, const float* b, const float* c, int64_t n) {       \
+    const Vector three = prefix##_set1_ps(3.0f);                                                                       \
+    for (int64_t i = 0; i < n; i += 4 * lanes)                                                                         \
+      for (int k = 0; k < 4 * lanes; k += lanes)                                                                       \
+        prefix##_storeu_ps(a + i + k,                                                                                  \
+                           prefix##_fmadd_ps(prefix##_loadu_ps(c + i + k), three, prefix##_loadu_ps(b + i + k)));      \
+  }                                                                                                                    \
+  __attribute__((target(target_string))) void triad_streaming_##isa(float* a, const float* b, const float* c,          \
+                                                                    int64_t n) {                                       \
+    const Vector three = prefix##_set1_ps(3.0f);                                                                       \
+    for (int64_t i = 0; i < n; i += 4 * lanes)                                                                         \
+      for (int k = 0; k < 4 * lanes; k += lanes)                                                                       \
+        prefix##_stream_ps(a + i + k,                                                                                  \
+                           prefix##_fmadd_ps(prefix##_loadu_ps(c + i + k), three, prefix##_loadu_ps(b + i + k)));      \
+    _mm_sfence();                                                                                                      \
+  }                                                                                                                    \
+  __attribute__((target(target_string))) double read_##isa(const float* b, const float* c, int64_t n, int64_t streams, \
+                                                           int64_t run) {                                              \
+    Vector x[8];                                                                                                       \
+    for (Vector& sum : x) sum = prefix##_setzero_ps();                                                                 \
+    const int64_t part = n / streams;                                                                                  \
+    for (int64_t i = 0; i < part; i += run)                                                                            \
+      for (int64_t first = i; first < n; first += part)                                                                \
+        for (const float* array : {b, c})                                                                              \
+          for (int64_t j = first; j < first + run; j += 8 * lanes)                                                     \
+            for (int k = 0; k < 8; ++k) x[k] = prefix##_add_ps(x[k], prefix##_loadu_ps(array + j + k * lanes));        \
+    float out[8 * lanes];                                                                                              \
+    for (int k = 0; k < 8; ++k) prefix##_storeu_ps(out + k * lanes, x[k]);                                             \
+    return std::accumulate(out, out + 8 * lanes, 0.0);                                                                 \
+  }                                                                                                                    \
+  __attribute__((target(target_string))) double chains_##isa(int64_t iterations, Chain chain) {                        \
+    Vector x[kChains];                                                                                                 \
+    Integers y[kChains];                                                                                               \
+    const Vector half = prefix##_set1_ps(0.5f), more = prefix##_set1_ps(0.75f), numerator = prefix##_set1_ps(1.75f);   \
+    const Integers factor = prefix##_set1_epi32(1664525), term = prefix##_set1_epi32(1013904223);                      \
+    for (int k = 0; k < kChains; ++k) x[k] = prefix##_set1_ps(1.5f);                                                   \
+    for (int k = 0; k < kChains; ++k) y[k] = prefix##_set1_epi32(k);                                                   \
+    if (chain == Chain::divide) {                                                                                      \
+      for (int64_t i = 0; i < iterations; ++i)                                                                         \
+        for (int k = 0; k < kChains; ++k) x[k] = prefix##_div_ps(numerator, x[k]);                                     \
+    } else if (chain == Chain::multiply_add) {                                                                         \
+      for (int64_t i = 0; i < iterations; ++i)                                                                         \
+        for (int k = 0; k < kChains; ++k) x[k] = prefix##_fmadd_ps(x[k], half, more);                                  \
+    } else {                                                                                                           \
+      for (int64_t i = 0; i < iterations; ++i)                                                                         \
+        for (int k = 0; k < kChains; ++k) y[k] = prefix##_add_epi32(prefix##_mullo_epi32(y[k], factor), term);         \
+    }                                                                                                                  \
+    float out[2 * kChains * lanes];                                                                                    \
+    for (int k = 0; k < kChains; ++k) prefix##_storeu_ps(out + k * lanes, x[k]);                                       \
+    for (int k = 0; k < kChains; ++k) prefix##_storeu_ps(out + (kChains + k) * lanes, prefix##_cvtepi32_ps(y[k]));     \
+    return std::accumulate(out, out + 2 * kChains * lanes, 0.0);                                                       \
   }
 
 RUSTTORCH_LIMITS_LOOPS(avx2, "avx2,fma", __m256, __m256i, 8, _mm256)
@@ -270,12 +274,13 @@ double limits_triad(int64_t n_floats, int64_t threads, bool streaming, int64_t r
 }
 
 // Bytes per second of adding up two arrays of n_floats each: 8 bytes per element.
-double limits_read(int64_t n_floats, int64_t threads, int64_t streams, int64_t repeats) {
+double limits_read(int64_t n_floats, int64_t threads, int64_t streams, int64_t run, int64_t repeats) {
   checked_threads(threads);
   if (n_floats < 1 || streams < 1 || repeats < 1) {
     throw std::invalid_argument("limits_read(): expected n_floats, streams and repeats above 0");
   }
-  const int64_t multiple = 64 * streams, share = std::max(multiple, n_floats / threads / multiple * multiple);
+  if (run < 1 || run % 128) throw std::invalid_argument("limits_read(): expected run to be a multiple of 128");
+  const int64_t multiple = run * streams, share = std::max(multiple, n_floats / threads / multiple * multiple);
   Arrays arrays(share * threads, false);
   std::atomic<double> sink{0};  // keeps the loops alive
   const Read read = read_function();
@@ -283,7 +288,7 @@ double limits_read(int64_t n_floats, int64_t threads, int64_t streams, int64_t r
     const int64_t first = thread * share;
     double sum = 0;
     for (int64_t pass = 0; pass < passes; ++pass) {
-      sum += read(arrays.array(1) + first, arrays.array(2) + first, share, streams);
+      sum += read(arrays.array(1) + first, arrays.array(2) + first, share, streams, run);
     }
     sink.store(sum, std::memory_order_relaxed);
   });
@@ -332,10 +337,13 @@ void register_limits(pybind11::module_& m) {
   define_rate("limits_divide", Chain::divide, "Vector float32 divisions per second, all threads together.");
   define_rate("limits_integer", Chain::integer_multiply_add,
               "Vector multiplications of int32, each with an addition, per second, all threads together.");
-  m.def("limits_read", limits_read, py::arg("n_floats"), py::arg("threads"), py::arg("streams"), py::arg("repeats"),
-        "Bytes per second of adding up two arrays of n_floats float32 each, the best until `repeats` in a row are no "
-        "better.",
-        py::call_guard<py::gil_scoped_release>());
+  m.def(
+      "limits_read", limits_read, py::arg("n_floats"), py::arg("threads"), py::arg("streams"), py::arg("run"),
+      py::arg("repeats"),
+      "Bytes per second of adding up two arrays of n_floats float32 each, at `streams` places of each, where `run` are "
+      "read in turn; the best until `repeats` in a row are no "
+      "better.",
+      py::call_guard<py::gil_scoped_release>());
   m.def("limits_lanes", machine_lanes, "float32 lanes of the vectors that limits_fma and limits_divide count.");
   m.def("empty_call", empty_call, py::arg("self"), py::arg("threads") = 1,
         "An operator call without a kernel: allocates the result and wakes the threads.");
