@@ -7,6 +7,7 @@
 //   static constexpr int unroll            vectors in flight; 2 unless told, which covers polynomials
 //   template <class T> V apply_as(V, V)    (unroll = 1 only) for bfloat16/float16 where ATen rounds in the middle
 #pragma once
+#include "stream.h"
 #include "vec.h"
 
 namespace rusttorch::RUSTTORCH_ISA {
@@ -36,18 +37,6 @@ struct LaneType<Vec<T>> {
 };
 template <class V>
 using Lane = typename LaneType<V>::type;
-
-// Memory and the last cache answer several streams, each in turn for half a page, faster than one: while others are
-// read, the core fetches what is left of the page. Two Zen 4 cores, 64 MiB from memory and, twice as much, half of it in
-// the last cache, GB/s:
-//   one stream                                   49, 88       four, 2 KiB each in turn, 256 KiB to 1 MiB apart   64, 130
-//   four, a line each in turn                    51, 93       the same, 96 KiB apart                             62, 123
-//   four, 1 or 4 KiB each in turn           58, 55, 115       the same, 32 KiB apart                             54, 105
-//   three, six or eight, 2 KiB      60, 61, 64, 130, 120      the same, 16 or 8 KiB apart                    42, 33, 78
-// Lines fetched ahead of one stream, by 0.5 to 256 KiB: 51 to 56.
-inline constexpr int kStreams = 4;
-template <class C>
-inline constexpr int64_t kStreamRun = 2048 / sizeof(C);  // elements of float and double
 
 template <class F>
 constexpr int unroll_of() {

@@ -209,17 +209,17 @@ struct RunningExtremes {
   }
 };
 
-// kStreams * apart rows, every apart-th of them at once.
+// kReadStreams * apart rows, every apart-th of them at once.
 template <class T, template <class> class Functor, bool with_places>
 RUSTTORCH_INLINE void extreme_streams(T* values, int64_t* places, const T* in, int64_t apart, int64_t size) {
-  constexpr int64_t run = kStreamRun<T>;
+  constexpr int64_t run = kReadRun<T>;
   for (int64_t row = 0; row < apart; ++row) {
-    RunningExtremes<T, Functor, with_places> extremes[kStreams];
+    RunningExtremes<T, Functor, with_places> extremes[kReadStreams];
     for (int64_t i = 0; i < size; i += run) {
       const int64_t end = size - i < run ? size : i + run;
-      for (int k = 0; k < kStreams; ++k) extremes[k].take(in + (row + k * apart) * size, i, end);
+      for (int k = 0; k < kReadStreams; ++k) extremes[k].take(in + (row + k * apart) * size, i, end);
     }
-    for (int k = 0; k < kStreams; ++k) {
+    for (int k = 0; k < kReadStreams; ++k) {
       const int64_t at = row + k * apart;
       int64_t* const place = with_places ? places + at : nullptr;
       if (!extremes[k].write(values + at, place, in + at * size)) {
@@ -279,10 +279,10 @@ void extreme_rows(void* values, int64_t* places, const void* in, int64_t rows, i
     case 7: return extreme_short_rows<T, Functor, 8>(to, places, from, rows, size);
     default: break;
   }
-  const int64_t apart = from_memory ? rows / kStreams : 0;
+  const int64_t apart = from_memory ? rows / kReadStreams : 0;
   if (places) extreme_streams<T, Functor, true>(to, places, from, apart, size);
   else extreme_streams<T, Functor, false>(to, places, from, apart, size);
-  for (int64_t row = kStreams * apart; row < rows; ++row) {
+  for (int64_t row = kReadStreams * apart; row < rows; ++row) {
     extreme_row<T, Functor>(to + row, places ? places + row : nullptr, from + row * size, size);
   }
 }

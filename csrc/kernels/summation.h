@@ -147,10 +147,10 @@ RUSTTORCH_INLINE double ordered_sum(const Source& source, int64_t n, int64_t fir
   return total;
 }
 
-// Adds to pieces[kStreams] the blocks of kStreams rows, `step` apart, that a run from element i on has.
+// Adds to pieces[kReadStreams] the blocks of kReadStreams rows, `step` apart, that a run from element i on has.
 template <class C, class Source>
-RUSTTORCH_INLINE void add_runs(const Source& source, int64_t i, int64_t step, double (&pieces)[kStreams]) {
-  constexpr int blocks_of_run = kStreamRun<C> / kSumBlock<C>, count = kStreams * blocks_of_run;
+RUSTTORCH_INLINE void add_runs(const Source& source, int64_t i, int64_t step, double (&pieces)[kReadStreams]) {
+  constexpr int blocks_of_run = kReadRun<C> / kSumBlock<C>, count = kReadStreams * blocks_of_run;
   if constexpr (requires { Source::has_short_terms; } && Vec<double>::lanes > 1) {
     constexpr int many = Vec<double>::lanes;
     double blocks[count];
@@ -165,7 +165,7 @@ RUSTTORCH_INLINE void add_runs(const Source& source, int64_t i, int64_t step, do
     }
     for (int k = 0; k < count; ++k) pieces[k / blocks_of_run] += blocks[k];
   } else {
-    for (int row = 0; row < kStreams; ++row) {
+    for (int row = 0; row < kReadStreams; ++row) {
       for (int block = 0; block < blocks_of_run; ++block) {
         pieces[row] += reduce_add(lanes_of_whole_block<C>(source, i + row * step + block * kSumBlock<C>));
       }
@@ -176,22 +176,22 @@ RUSTTORCH_INLINE void add_runs(const Source& source, int64_t i, int64_t step, do
 // sums[row] of `rows` adjacent rows of `size` elements, with the additions of ordered_sum.
 template <class C, class Source>
 RUSTTORCH_INLINE void sums_of_rows(const Source& source, int64_t rows, int64_t size, bool from_memory, double* sums) {
-  const int64_t apart = from_memory ? rows / kStreams : 0, step = apart * size;
+  const int64_t apart = from_memory ? rows / kReadStreams : 0, step = apart * size;
   for (int64_t row = 0; row < apart; ++row) {
-    double totals[kStreams] = {};
+    double totals[kReadStreams] = {};
     for (int64_t start = 0; start < size; start += kSumPiece<C>) {
       const int64_t end = start + kSumPiece<C> < size ? start + kSumPiece<C> : size;
-      double pieces[kStreams] = {};
+      double pieces[kReadStreams] = {};
       int64_t i = start;
-      for (; i + kStreamRun<C> <= end; i += kStreamRun<C>) add_runs<C>(source, row * size + i, step, pieces);
-      for (int k = 0; k < kStreams; ++k) {
+      for (; i + kReadRun<C> <= end; i += kReadRun<C>) add_runs<C>(source, row * size + i, step, pieces);
+      for (int k = 0; k < kReadStreams; ++k) {
         const int64_t at = row * size + k * step;
         totals[k] += i < end ? sum_of_piece<C>(source, at + i, at + end, pieces[k]) : pieces[k];
       }
     }
-    for (int k = 0; k < kStreams; ++k) sums[row + k * apart] = totals[k];
+    for (int k = 0; k < kReadStreams; ++k) sums[row + k * apart] = totals[k];
   }
-  for (int64_t row = kStreams * apart; row < rows; ++row) sums[row] = ordered_sum<C>(source, size, row * size);
+  for (int64_t row = kReadStreams * apart; row < rows; ++row) sums[row] = ordered_sum<C>(source, size, row * size);
 }
 
 }  // namespace rusttorch::RUSTTORCH_ISA

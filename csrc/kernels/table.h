@@ -53,7 +53,7 @@ using SmoothingKernel = void (*)(double* out, const void* in, const void* max, c
                                  int64_t size);
 
 // out[rows] from in [rows][size]; out[columns] from in [size][stride], of which columns [0, columns). The second form
-// has sums of squared deviations from the mean. `from_memory`: the input is not expected in a cache, see kStreams.
+// has sums of squared deviations from the mean. `from_memory`: the input is not expected in a cache, see kReadStreams.
 using SumRowsKernel = void (*)(double* out, const void* in, int64_t rows, int64_t size, bool from_memory);
 using DeviationRowsKernel = void (*)(double* out, const void* in, int64_t rows, int64_t size);
 using SumColumnsKernel = void (*)(double* out, const void* in, int64_t size, int64_t columns, int64_t stride);
