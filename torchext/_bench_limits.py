@@ -8,8 +8,8 @@ forms: ordinary stores (wins in cache) or streaming stores (wins in memory). Whe
 that of reading alone, in the fastest of three ways: each of two arrays from end to end, or at two or four places, 2 KiB
 at each in turn. The triad has huge pages, as the pool's results have; what is read, those that torch itself allocates
 its tensors on. The limit is taken for one thread and for all of them, the empty call including the waking of those
-threads, and the smaller time counts. A limit above 50 us is measured again in every round, in turns with the candidates, and its
-median counts as theirs do: on a machine that others use, the best moment of a run is nobody's.
+threads, and the smaller time counts. A limit above 50 us is measured again in every round, in turns with the
+candidates, and its median counts as theirs do: on a machine that others use, the best moment of a run is nobody's.
 """
 
 from __future__ import annotations
