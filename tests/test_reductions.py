@@ -286,6 +286,23 @@ def test_gradients(name, instruction_set):
             assert gradients[0].stride() == gradients[1].stride()
 
 
+@pytest.mark.parametrize("dtype", FLOATING, ids=str)
+@pytest.mark.parametrize("dim", [None, 0, 1, (0, 2)], ids=str)
+def test_gradient_of_mean_is_torchs(dim, dtype):
+    """The same bits, of any grad_output, in memory of its own: hooks may change it in place."""
+    x = torch.randn(7, 5, 300, dtype=dtype, requires_grad=True)
+    size = torch.mean(x, dim).shape
+    for grad in (
+        torch.randn(size, dtype=dtype),
+        torch.ones((), dtype=dtype).expand(size),
+        torch.full(size, torch.inf).to(dtype),
+    ):
+        ours, stock = (torch.autograd.grad(f(x, dim), x, grad)[0] for f in (torchext.mean, torch.mean))
+        assert torch.equal(ours, stock) and ours.stride() == stock.stride()
+        ours.mul_(2)
+        assert torch.equal(ours, stock * 2)
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if "arg" not in name])
 def test_gradcheck(name):
     x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)

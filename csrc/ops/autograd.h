@@ -65,6 +65,15 @@ bool needs_graph(const Args&... args) {
   return at::GradMode::is_enabled() && any_tensor(requires_grad, args...);
 }
 
+// True for a gradient whose elements a node may read, outside of what records or wraps it: no graph of it is wanted, it has
+// no tangent, and no transform, tracer or subclass has a hand in it.
+inline bool is_plain_gradient(const Tensor& tensor) {
+  constexpr c10::DispatchKeySet plain(c10::DispatchKey::CPU);
+  const auto keys = tensor.key_set() - c10::autograd_dispatch_keyset_with_ADInplaceOrView -
+                    c10::DispatchKeySet(c10::DispatchKey::AutocastCPU);
+  return !at::GradMode::is_enabled() && keys == plain && !has_tangent(tensor) && !c10::impl::dispatch_mode_enabled();
+}
+
 // True when the call belongs to ATen before anything else is looked at. `kFusible` operators are cheap enough that a
 // compiler gains more by fusing them than our kernel saves: a traced tensor or a dispatch mode sees ATen's operator.
 template <bool kFusible, class... Args>

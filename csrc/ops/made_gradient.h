@@ -19,18 +19,10 @@ bool may_make_gradient(const Args&... args) {
          !at::SavedTensorDefaultHooks::get_hooks();
 }
 
-// True for a number that can be read: one without a tangent, which no transform, tracer or subclass has wrapped.
-inline bool is_plain_number(const Tensor& tensor) {
-  constexpr c10::DispatchKeySet plain(c10::DispatchKey::CPU);
-  const auto keys = tensor.key_set() - c10::autograd_dispatch_keyset_with_ADInplaceOrView -
-                    c10::DispatchKeySet(c10::DispatchKey::AutocastCPU);
-  return keys == plain && tensor.numel() == 1 && !has_tangent(tensor) && !c10::impl::dispatch_mode_enabled();
-}
-
 // Takes `made` and returns it times grad_output. Undefined, with `made` as it was, where the formula has to run: for a
 // graph of the gradient, and for an infinite or NaN grad_output, which times the 0 of an ignored row would be NaN.
 inline Tensor take_made_gradient(Tensor& made, const Tensor& grad_output) {
-  if (!made.defined() || at::GradMode::is_enabled() || !is_plain_number(grad_output)) return Tensor();
+  if (!made.defined() || grad_output.numel() != 1 || !is_plain_gradient(grad_output)) return Tensor();
   const double factor = grad_output.item<double>();
   if (!std::isfinite(factor)) return Tensor();
   Tensor taken = std::exchange(made, Tensor());

@@ -2,9 +2,10 @@
 #include "torch_headers.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/mean.h>
 #include <ATen/ops/mean_ops.h>
+#include <ATen/ops/mul_ops.h>
 #include <ATen/ops/std_ops.h>
+#include <ATen/ops/sub_ops.h>
 #include <ATen/ops/sum_ops.h>
 #include <ATen/ops/var_ops.h>
 
@@ -321,7 +322,10 @@ struct MeanBase : SumBase {
     return reduce(shape, false, {.divisor = static_cast<double>(elements_of(shape))});
   }
   static Tensor backward(const ReductionGradient& g) {
-    return g.restored(g.grad).expand(g.sizes) / reduced_elements(g.sizes, g.reduction);
+    const Tensor grad = g.restored(g.grad);
+    const int64_t count = reduced_elements(g.sizes, g.reduction);
+    if (!is_plain_gradient(grad) || !grad.is_contiguous()) return grad.expand(g.sizes) / count;
+    return empty_result(g.sizes, grad.scalar_type()).copy_(grad / count);  // the same values, in memory from the pool
   }
 };
 struct Mean : MeanBase {
@@ -386,10 +390,25 @@ struct Deviation {
   // d var = 2 (x - mean) / (n - correction); d std = d var / (2 std), nothing where std is 0.
   static Tensor backward(const ReductionGradient& g) {
     const double divisor = static_cast<double>(reduced_elements(g.sizes, g.reduction)) - g.reduction.correction;
-    Tensor scale = g.grad * (2 / divisor);
-    if constexpr (root) scale = (scale / (g.result * 2)).masked_fill(g.result == 0, 0);
-    const Tensor mean = g.reduction.dims.empty() ? g.self.mean() : at::mean(g.self, g.reduction.dims, true);
-    return g.restored(scale) * (g.self - mean);
+    const Tensor mean = g.reduction.dims.empty()
+                            ? handle<at::_ops::mean>().call(g.self, std::nullopt)
+                            : handle<at::_ops::mean_dim>().call(g.self, g.reduction.dims, true, std::nullopt);
+    const Tensor deviation = handle<at::_ops::sub_Tensor>().call(g.self, mean, 1);
+    return handle<at::_ops::mul_Tensor>().call(g.restored(scale(g, 2 / divisor)), deviation);
+  }
+  static Tensor scale(const ReductionGradient& g, double factor) {
+    if (!root) return g.grad * factor;
+    if (g.grad.numel() > kResults || g.grad.scalar_type() != at::kFloat || !is_plain_gradient(g.grad) ||
+        !g.grad.is_contiguous() || !g.result.is_contiguous()) {
+      return (g.grad * factor / (g.result * 2)).masked_fill(g.result == 0, 0);
+    }
+    Tensor scale = empty_result(g.grad.sizes(), at::kFloat);  // the same, of few numbers, in one step instead of five
+    const float *const grad = g.grad.const_data_ptr<float>(), *const result = g.result.const_data_ptr<float>();
+    float* const to = scale.mutable_data_ptr<float>();
+    for (int64_t i = 0; i < scale.numel(); ++i) {
+      to[i] = result[i] == 0 ? 0 : grad[i] * static_cast<float>(factor) / (result[i] * 2);
+    }
+    return scale;
   }
 };
 
