@@ -2,8 +2,9 @@
 
 Each product is timed as torch does it, as torch does it with torchext's pool installed (its results then cost no page
 faults), with --compile by torch.compile, and by torchext, pooled too; in turns, whose order reverses every round.
-"limit" is the time that the product cannot go below: its multiply-adds at the rate of a loop of them, or its bytes at
-the rate of the triad, or of reading alone where next to nothing is written, over torchext's.
+"limit" is the time that the product cannot go below: its multiply-adds, and the arithmetic of an activation, at the
+rate of a loop of them, or its bytes at the rate of the triad, or of reading alone where next to nothing is written,
+over torchext's.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Product(NamedTuple):
     moved: int  # bytes, read and written
     written: int
     dtype: torch.dtype = torch.float32
+    activation: int = 0  # arithmetic beside the multiply-adds, on the same units
 
 
 def operand(rows: int, columns: int, turned: bool, dtype: torch.dtype) -> torch.Tensor:
@@ -89,9 +91,28 @@ def linears(rows: int, k: int, columns: int) -> list[Product]:
 
     work, written, label = rows * k * columns, grad_output.nbytes, f"({rows},{k},{columns})"
     moved = x.nbytes + w.nbytes + written
+    forward, backward = (
+        table["gelu"].arithmetic * rows * columns for table in (_bench_limits.FORWARD, _bench_limits.BACKWARD)
+    )
     return [
-        Product(f"linear + gelu {label}", lambda: stock(x, w, b), lambda: ours(x, w, b), work, moved, written),
-        Product(f"  and its backward {label}", both(stock), both(ours), 3 * work, 3 * moved, 3 * written),
+        Product(
+            f"linear + gelu {label}",
+            lambda: stock(x, w, b),
+            lambda: ours(x, w, b),
+            work,
+            moved,
+            written,
+            activation=forward,
+        ),
+        Product(
+            f"  and its backward {label}",
+            both(stock),
+            both(ours),
+            3 * work,
+            3 * moved,
+            3 * written,
+            activation=forward + backward,
+        ),
     ]
 
 
@@ -198,8 +219,8 @@ def measure(entry: Product, rounds: int, seconds: float, with_compile: bool) -> 
     once = max(timers["torchext"].timeit(2) / 2, timers["torch"].timeit(2) / 2)
     count = max(1, int(seconds / rounds / 3 / once))
     order = list(timers)
-    work = _bench_limits.FORWARD["mm"]
-    limit, at_limit = _bench_limits.limit(entry.moved, entry.work, entry.dtype, work, entry.written), []
+    work, arithmetic = _bench_limits.FORWARD["mm"], entry.work + entry.activation
+    limit, at_limit = _bench_limits.limit(entry.moved, arithmetic, entry.dtype, work, entry.written), []
     for _ in range(rounds):
         for name in order:
             enter(name)
