@@ -7,7 +7,7 @@
 //   static constexpr int unroll            vectors in flight; 2 unless told, which covers polynomials
 //   template <class T> V apply_as(V, V)    (unroll = 1 only) for bfloat16/float16 where ATen rounds in the middle
 #pragma once
-#include "stream.h"
+#include "reading.h"
 #include "vec.h"
 
 namespace rusttorch::RUSTTORCH_ISA {

@@ -1,4 +1,6 @@
-// The fastest ways from memory and to it. Torch-free.
+// Stores that go to memory without first reading the line they fall into. For results that no cache will hold: they save
+// a quarter of the traffic of an addition. The kernels fill a buffer in the first-level cache, this moves it on, so no
+// kernel exists twice. Torch-free, no vectors of an ISA: 16 bytes at a time fill a line as fast as 64 do.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -11,21 +13,6 @@
 
 namespace rusttorch {
 
-// Memory and the last cache answer several streams, each in turn for half a page, faster than one: while others are
-// read, the core fetches what is left of the page. Two Zen 4 cores, 64 MiB from memory and, twice as much, half of it in
-// the last cache, GB/s:
-//   one stream                                   49, 88       four, 2 KiB each in turn, 256 KiB to 1 MiB apart   64, 130
-//   four, a line each in turn                    51, 93       the same, 96 KiB apart                             62, 123
-//   four, 1 or 4 KiB each in turn           58, 55, 115       the same, 32 KiB apart                             54, 105
-//   three, six or eight, 2 KiB      60, 61, 64, 130, 120      the same, 16 or 8 KiB apart                    42, 33, 78
-// Lines fetched ahead of one stream, by 0.5 to 256 KiB: 51 to 56.
-inline constexpr int kReadStreams = 4;
-template <class C>
-inline constexpr int64_t kReadRun = 2048 / sizeof(C);  // elements of float and double
-
-// Stores that go to memory without first reading the line they fall into. For results that no cache will hold: they save
-// a quarter of the traffic of an addition. The kernels fill a buffer in the first-level cache, this moves it on, so no
-// kernel exists twice. No vectors of an ISA: 16 bytes at a time fill a line as fast as 64 do.
 // to[0, bytes) = from[0, bytes), of any alignment. Other threads see the data after stream_end().
 inline void stream(void* to, const void* from, int64_t bytes) {
 #if defined(__SSE2__)
