@@ -303,6 +303,18 @@ def test_gradient_of_mean_is_torchs(dim, dtype):
         assert torch.equal(ours, stock * 2)
 
 
+@pytest.mark.parametrize("shape, dim", [((2, 1, 4, 4), 1), ((2, 3, 1, 1), (2, 3)), ((1, 5), 0)])
+def test_gradient_of_mean_has_torchs_strides(shape, dim):
+    """Dimensions of 1 have strides, too: channels_last, transposed."""
+    x = torch.randn(shape, requires_grad=True)
+    size = torch.mean(x, dim, keepdim=True).shape
+    strides = [torch.ones(size), torch.ones(size[::-1]).permute(*range(len(size) - 1, -1, -1))]
+    strides += [torch.ones(size).to(memory_format=torch.channels_last)] if len(size) == 4 else []
+    for grad in strides:
+        ours, stock = (torch.autograd.grad(f(x, dim, True), x, grad)[0] for f in (torchext.mean, torch.mean))
+        assert torch.equal(ours, stock) and ours.stride() == stock.stride()
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if "arg" not in name])
 def test_gradcheck(name):
     x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)

@@ -65,7 +65,7 @@ DropoutParameters draw(double p) {
 
 // `mask` may be undefined; `out` may be `input`.
 void run(const Tensor& out, const Tensor& mask, const Tensor& input, const DropoutParameters& parameters) {
-  static_assert(kLeastStreamed % kDropoutBlock == 0);
+  static_assert((streamed_at_once(2) | streamed_at_once(4) | streamed_at_once(8)) % kDropoutBlock == 0);
   const DropoutKernel kernel = kernels().dropout[dtype_index(input.scalar_type())];
   const int64_t n = input.numel(), size = int64_t(input.element_size());
   char* const to = static_cast<char*>(out.data_ptr());

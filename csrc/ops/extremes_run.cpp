@@ -72,13 +72,14 @@ struct Run {
     }
   }
 
+  bool from_memory() const { return is_from_memory(shape.outer * shape.size * bytes); }
   void rows() const {
-    const bool from_memory = is_from_memory(shape.outer * shape.size * bytes);
+    const bool is_far = from_memory();
     for_each_range(shape.outer, kRowCost * static_cast<double>(shape.size), [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; row += kResults) {
         const int64_t count = std::min(kResults, end - row);
         write(row, [&](void* to, int64_t* to_places) {
-          kernel.rows(to, to_places, in + row * shape.size * bytes, count, shape.size, from_memory);
+          kernel.rows(to, to_places, in + row * shape.size * bytes, count, shape.size, is_far);
         });
       }
     });
@@ -87,12 +88,12 @@ struct Run {
     const int64_t pieces = (shape.size + kPieceElements - 1) / kPieceElements;
     std::vector<char> partial(pieces * bytes);
     std::vector<int64_t> partial_places(pieces);
-    const bool from_memory = is_from_memory(shape.size * bytes);
+    const bool is_far = from_memory();
     for_each_range(pieces, kRowCost * static_cast<double>(kPieceElements), [&](int64_t begin, int64_t end) {
       const int64_t whole = std::min(end, shape.size / kPieceElements), rest = shape.size % kPieceElements;
       const auto run = [&](int64_t first, int64_t rows, int64_t count) {
         kernel.rows(partial.data() + first * bytes, places ? &partial_places[first] : nullptr,
-                    in + (row * shape.size + first * kPieceElements) * bytes, rows, count, from_memory);
+                    in + (row * shape.size + first * kPieceElements) * bytes, rows, count, is_far);
       };
       run(begin, whole - begin, kPieceElements);
       if (whole < end) run(whole, 1, rest);

@@ -33,8 +33,8 @@ double sum_of_pieces(int64_t n, int dtype, double nanoseconds, int64_t most, con
 }
 
 // The sum of n adjacent elements.
-inline double sum_of_elements(const void* in, int64_t n, int dtype, int64_t bytes, double nanoseconds) {
-  const bool from_memory = is_from_memory(n * bytes);
+inline double sum_of_elements(const void* in, int64_t n, int dtype, int64_t bytes, double nanoseconds,
+                              bool from_memory) {
   const SumRowsKernel kernel = kernels().sum_rows[dtype];
   const int64_t size = sum_piece(dtype);
   return sum_of_pieces(n, dtype, nanoseconds, n, [&](double* sums, int64_t begin, int64_t count) {

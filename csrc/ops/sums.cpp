@@ -9,6 +9,8 @@
 #include <ATen/ops/sum_ops.h>
 #include <ATen/ops/var_ops.h>
 
+#include <c10/util/strides.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -101,20 +103,21 @@ struct SumRun {
     }
   }
 
+  bool from_memory() const { return is_from_memory(shape.outer * shape.size * bytes); }
   // Rows that are shared by threads: few of them, or each one worth it.
   bool has_long_rows() const {
     return shape.size > (shape.outer < at::get_num_threads() ? 4 : kLongRow) * sum_piece(dtype);
   }
 
   void rows() const {
-    const bool from_memory = is_from_memory(shape.outer * shape.size * bytes);
+    const bool is_far = from_memory();
     for_each_range(shape.outer, nanoseconds * static_cast<double>(shape.size), [&](int64_t begin, int64_t end) {
       double sums[kResults];
       for (int64_t row = begin; row < end; row += kResults) {
         const int64_t count = std::min(kResults, end - row);
         const char* const from = in + row * shape.size * bytes;
         if (deviation) table.deviation_rows[dtype](sums, from, count, shape.size);
-        else table.sum_rows[dtype](sums, from, count, shape.size, from_memory);
+        else table.sum_rows[dtype](sums, from, count, shape.size, is_far);
         write(row, sums, count);
       }
     });
@@ -122,7 +125,7 @@ struct SumRun {
 
   void shared_row(int64_t row) const {
     const char* const from = in + row * shape.size * bytes;
-    double sum = sum_of_elements(from, shape.size, dtype, bytes, kSumCost);
+    double sum = sum_of_elements(from, shape.size, dtype, bytes, kSumCost, from_memory());
     if (deviation) {
       const double mean = sum / static_cast<double>(shape.size);
       const double squares =
@@ -324,7 +327,9 @@ struct MeanBase : SumBase {
   static Tensor backward(const ReductionGradient& g) {
     const Tensor grad = g.restored(g.grad);
     const int64_t count = reduced_elements(g.sizes, g.reduction);
-    if (!is_plain_gradient(grad) || !grad.is_contiguous()) return grad.expand(g.sizes) / count;
+    // is_contiguous() does not look at the strides of dimensions of 1, which have a say in those of torch's gradient.
+    const bool is_default = grad.strides() == c10::contiguous_strides(grad.sizes());
+    if (!is_plain_gradient(grad) || !is_default) return grad.expand(g.sizes) / count;
     return empty_result(g.sizes, grad.scalar_type()).copy_(grad / count);  // the same values, in memory from the pool
   }
 };
