@@ -179,7 +179,8 @@ struct Run {
   }
 
   void run() const {
-    if (shape.inner == 1 && shape.size > (shape.outer < at::get_num_threads() ? 4 * kPieceElements : kLongRow)) {
+    const bool is_long = shape.inner == 1 && shape.size > 4 * kPieceElements;
+    if (is_long && (shape.size > kLongRow || shape.outer < at::get_num_threads())) {
       for (int64_t row = 0; row < shape.outer; ++row) shared_row(row);
     } else if (is_tiny()) {
       tiny();

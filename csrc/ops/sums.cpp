@@ -106,7 +106,8 @@ struct SumRun {
   bool from_memory() const { return is_from_memory(shape.outer * shape.size * bytes); }
   // Rows that are shared by threads: few of them, or each one worth it.
   bool has_long_rows() const {
-    return shape.size > (shape.outer < at::get_num_threads() ? 4 : kLongRow) * sum_piece(dtype);
+    const int64_t piece = sum_piece(dtype);
+    return shape.size > 4 * piece && (shape.size > kLongRow * piece || shape.outer < at::get_num_threads());
   }
 
   void rows() const {
