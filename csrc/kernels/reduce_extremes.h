@@ -97,40 +97,29 @@ __attribute__((noinline)) int64_t first_place(const T* in, int64_t n, Extreme<Co
   return extreme.is_nan ? first_where(in, n, IsNan<V>{}) : first_where(in, n, IsEqual<V>{V(extreme.value)});
 }
 
-// The extreme of a row so far, and the run of elements that it was first met in.
-template <class C>
-struct RowExtreme {
-  Extreme<C> best;
-  int64_t start = 0, length;
-  template <class F>
-  RUSTTORCH_INLINE void take(Extreme<C> next, int64_t first, int64_t count) {
-    if (!best.is_nan && (next.is_nan || F::beats(next.value, best.value))) best = next, start = first, length = count;
-  }
-};
-// Only the run that has the extreme is searched.
-template <class T>
-RUSTTORCH_INLINE void write_extreme(T* value, int64_t* place, const T* in, const RowExtreme<Compute<T>>& row) {
+// One row. A long one goes in pieces: only the first piece that has the extreme is searched, while it is in the
+// first-level cache or not far.
+template <class T, template <class> class Functor>
+RUSTTORCH_INLINE void extreme_row(T* value, int64_t* place, const T* in, int64_t size) {
   using C = Compute<T>;
+  using V = Vec<C>;
+  using F = Functor<V>;
+  constexpr int64_t most = 4096;
+  Extreme<C> best{F::worst, false};
+  int64_t start = 0, length = size < most ? size : most;  // of the piece that has the best
+  for (int64_t i = 0; i < size && !best.is_nan; i += most) {
+    const int64_t count = size - i < most ? size - i : most;
+    const Extreme<C> next = extreme_of<T, Functor>(in + i, count);
+    if (next.is_nan || F::beats(next.value, best.value)) best = next, start = i, length = count;
+  }
   if (!place) {
-    Vec<C>(row.best.is_nan ? std::numeric_limits<C>::quiet_NaN() : row.best.value).store(value, 1);
+    V(best.is_nan ? std::numeric_limits<C>::quiet_NaN() : best.value).store(value, 1);
   } else {
-    *place = row.start + first_place<T>(in + row.start, row.length, row.best);
+    *place = start + first_place<T>(in + start, length, best);
     *value = in[*place];
   }
 }
 
-template <class T, template <class> class Functor>
-RUSTTORCH_INLINE void extreme_row(T* value, int64_t* place, const T* in, int64_t size) {
-  using C = Compute<T>;
-  using F = Functor<Vec<C>>;
-  constexpr int64_t most = 4096;
-  RowExtreme<C> row{{F::worst, false}, 0, size < most ? size : most};
-  for (int64_t i = 0; i < size && !row.best.is_nan; i += most) {
-    const int64_t count = size - i < most ? size - i : most;
-    row.template take<F>(extreme_of<T, Functor>(in + i, count), i, count);
-  }
-  write_extreme(value, place, in, row);
-}
 // The extremes of a row so far, and in which step they were met first: lane l of best[k] is element l + k * lanes of one.
 // To search for a place afterwards, as extreme_row does, costs memory its pace: (4096, 4096) 3.3 ms over 2.5 on one thread.
 template <class T, template <class> class Functor, bool with_places>

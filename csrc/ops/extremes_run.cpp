@@ -91,12 +91,12 @@ struct Run {
     const bool is_far = from_memory();
     for_each_range(pieces, kRowCost * static_cast<double>(kPieceElements), [&](int64_t begin, int64_t end) {
       const int64_t whole = std::min(end, shape.size / kPieceElements), rest = shape.size % kPieceElements;
-      const auto run = [&](int64_t first, int64_t rows, int64_t count) {
+      const auto find = [&](int64_t first, int64_t rows, int64_t count) {
         kernel.rows(partial.data() + first * bytes, places ? &partial_places[first] : nullptr,
                     in + (row * shape.size + first * kPieceElements) * bytes, rows, count, is_far);
       };
-      run(begin, whole - begin, kPieceElements);
-      if (whole < end) run(whole, 1, rest);
+      find(begin, whole - begin, kPieceElements);
+      if (whole < end) find(whole, 1, rest);
       for (int64_t k = begin; k < end; ++k) partial_places[k] += k * kPieceElements;
     });
     combine(partial, partial_places, pieces, 1, row);
